@@ -1,0 +1,113 @@
+"""Keep amounts exact: from text to `Decimal`, to scaled integers, and through a division.
+
+Everything here is a finite `Decimal` or an `int`; a float is refused.  Addition and multiplication
+are exact.  A division that does not come out is rounded once, half even, at 28 significant digits.
+"""
+
+import re
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
+from functools import lru_cache
+
+from fillbook.errors import BadValue
+
+__all__ = [
+    "EXACT",
+    "MAX_DIGITS",
+    "MAX_EXPONENT",
+    "PX_SCALE",
+    "QTY_SCALE",
+    "ROUNDED",
+    "decimal_of",
+    "divided",
+    "plain",
+    "quotient",
+    "scaled",
+    "unscaled",
+]
+
+MAX_DIGITS = 38
+MAX_EXPONENT = 20
+QTY_SCALE = PX_SCALE = 8
+"""Decimal places of the scaled integers that the log's hot columns hold."""
+
+EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=[InvalidOperation, Inexact])
+"""For sums and products: wide enough for all that `decimal_of` lets in; rounding would raise."""
+
+ROUNDED = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=[InvalidOperation])
+"""For divisions."""
+
+_INT64 = 2**63
+_AMOUNT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_HOT = Decimal(10) ** QTY_SCALE
+
+
+@lru_cache(maxsize=1 << 14)
+def decimal_of(text: str) -> Decimal:
+    """Return *text* as a canonical `Decimal`: no needless zeros, exponent at most 0, no minus zero.
+
+    Raises `BadValue` (with an empty key) for anything but a finite number of at most 38 digits
+    and an exponent within ±20.
+    """
+    if len(text) > 100 or not _AMOUNT.fullmatch(text):
+        shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text)} characters)"
+        raise BadValue("", f"{shown!r} is not a decimal number")
+    value = Decimal(text)
+    digits, exponent = len(value.as_tuple().digits), value.as_tuple().exponent
+    assert isinstance(exponent, int)
+    if digits > MAX_DIGITS or not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+        raise BadValue(
+            "", f"{text!r} has {digits} digits and exponent {exponent}; at most 38 and within ±20"
+        )
+    return canonical(value)
+
+
+def canonical(value: Decimal) -> Decimal:
+    """Return the one form of *value*: trailing zeros gone, exponent at most 0, zero without sign."""
+    if not value:
+        return Decimal(0)
+    short = value.normalize(EXACT)
+    exponent = short.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return short.quantize(Decimal(1), context=EXACT) if exponent > 0 else short
+
+
+@lru_cache(maxsize=1 << 14)
+def plain(value: Decimal) -> str:
+    """Return *value* as text without an exponent and without needless zeros."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+@lru_cache(maxsize=1 << 14)
+def scaled(value: Decimal) -> int | None:
+    """Return *value* in units of 1e-8, or None where it does not fit 63 bits exactly."""
+    product = EXACT.multiply(value, _HOT)
+    whole = int(product)
+    return whole if whole == product and -_INT64 < whole < _INT64 else None
+
+
+def unscaled(units: int, scale: int = QTY_SCALE) -> Decimal:
+    """Return *units* of 10**-scale as a canonical `Decimal`."""
+    return canonical(Decimal(units).scaleb(-scale, EXACT))
+
+
+def quotient(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """Return the quotient, half even at 28 digits; exact where it has no more."""
+    return ROUNDED.divide(numerator, denominator)
+
+
+def divided(numerator: int, denominator: int) -> tuple[int, int]:
+    """Return ``(q, places)`` with q · 10**-places the quotient, half even at 28 significant digits.
+
+    `places` is 0 where the quotient is a whole number of at most 28 digits.
+    """
+    whole, rest = divmod(numerator, denominator)
+    if not rest and -(10**28) < whole < 10**28:
+        return whole, 0
+    value = ROUNDED.divide(Decimal(numerator), Decimal(denominator))
+    _, _, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    places = max(-exponent, 0)
+    return int(value.scaleb(places, EXACT)), places
