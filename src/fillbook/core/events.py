@@ -324,13 +324,14 @@ class RequestRejected(OrderEvent):
 
 @frozen(kw_only=True)
 class OrderReplaced(OrderEvent):
-    """A replacement became real (150=5)."""
+    """A replacement became real (150=5); `reopened` where the order was closed or resting before."""
 
     type: ClassVar[str] = "order.replaced"
 
     limit_px: Decimal | None = None
     stop_px: Decimal | None = None
     orig_client_order_id: str | None = None
+    reopened: bool = False
 
 
 @frozen(kw_only=True)
@@ -338,7 +339,7 @@ class OrderRestated(OrderEvent):
     """The venue changed the order of its own accord (150=D).
 
     `rescaled_from` is the `cum_qty` before a corporate action put the order's fills into new
-    units; None where it did not.
+    units; None where it did not.  `reopened` where the order was closed or resting before.
     """
 
     type: ClassVar[str] = "order.restated"
@@ -348,6 +349,7 @@ class OrderRestated(OrderEvent):
     restatement_reason: str | None = None
     rescaled_from: Decimal | None = None
     text: str | None = None
+    reopened: bool = False
 
 
 @frozen(kw_only=True)
