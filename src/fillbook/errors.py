@@ -34,7 +34,7 @@ class FillbookError(Exception):
 
 @define
 class BadValue(FillbookError):
-    """A value from outside that cannot be believed: its key and what is wrong.  Nothing was kept."""
+    """A value from outside that cannot be believed: its key and what is wrong; nothing was kept."""
 
     key: str
     problem: str
@@ -45,7 +45,7 @@ class BadValue(FillbookError):
 
 @define
 class BadInput(FillbookError):
-    """A file or an option that cannot be used at all.  Nothing was read from it, nothing written."""
+    """A file or an option that cannot be used; nothing was read from it, nothing written."""
 
     problem: str
     remedy: str = ""
@@ -76,7 +76,10 @@ class NotALedger(LogError):
     found: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.found}, not a fillbook ledger; it was not touched: name another path"
+        return (
+            f"{self.path}: {self.found}, not a fillbook ledger; it was not touched: "
+            "name another path"
+        )
 
 
 @define
@@ -157,7 +160,9 @@ class ForkedHandle(LogError):
     path: str
 
     def __str__(self) -> str:
-        return f"{self.path}: opened before a fork; nothing was written: open it anew in this process"
+        return (
+            f"{self.path}: opened before a fork; nothing was written: open it anew in this process"
+        )
 
 
 @define
@@ -218,7 +223,7 @@ class IdempotencyConflict(LogError):
 
 @define
 class UnknownEventVersion(LogError):
-    """An event of a type or version that this program does not know.  It can be listed, not folded."""
+    """An event of a type or version unknown to this program; it can be listed, not folded."""
 
     seq: int
     type: str
@@ -226,6 +231,6 @@ class UnknownEventVersion(LogError):
 
     def __str__(self) -> str:
         return (
-            f"seq {self.seq}: event {self.type} version {self.version} is unknown to this fillbook: "
-            "it can be listed and verified, not folded; upgrade fillbook"
+            f"seq {self.seq}: event {self.type} version {self.version} is unknown to this "
+            "fillbook: it can be listed and verified, not folded; upgrade fillbook"
         )

@@ -318,13 +318,14 @@ class RequestRejected(OrderEvent):
 
     type: ClassVar[str] = "order.request_rejected"
 
+    orig_client_order_id: str | None = None
     reason: str | None = None
     text: str | None = None
 
 
 @frozen(kw_only=True)
 class OrderReplaced(OrderEvent):
-    """A replacement became real (150=5); `reopened` where the order was closed or resting before."""
+    """A replacement became real (150=5); `reopened` where the order was closed or resting."""
 
     type: ClassVar[str] = "order.replaced"
 

@@ -30,10 +30,14 @@ MAX_EXPONENT = 20
 QTY_SCALE = PX_SCALE = 8
 """Decimal places of the scaled integers that the log's hot columns hold."""
 
-EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=[InvalidOperation, Inexact])
+EXACT = Context(
+    prec=400, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=[InvalidOperation, Inexact]
+)
 """For sums and products: wide enough for all that `decimal_of` lets in; rounding would raise."""
 
-ROUNDED = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=[InvalidOperation])
+ROUNDED = Context(
+    prec=28, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999, traps=[InvalidOperation]
+)
 """For divisions."""
 
 _INT64 = 2**63
@@ -62,7 +66,7 @@ def decimal_of(text: str) -> Decimal:
 
 
 def canonical(value: Decimal) -> Decimal:
-    """Return the one form of *value*: trailing zeros gone, exponent at most 0, zero without sign."""
+    """Return the one form of *value*: no trailing zeros, exponent at most 0, zero without sign."""
     if not value:
         return Decimal(0)
     short = value.normalize(EXACT)

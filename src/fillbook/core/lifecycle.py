@@ -99,7 +99,7 @@ class _Watched(list[Any]):
         super().insert(index, item)
         self._changed()
 
-    def __iadd__(self, items: Iterable[Any]) -> "_Watched":  # type: ignore[misc, override]
+    def __iadd__(self, items: Iterable[Any]) -> "_Watched":  # type: ignore[misc]
         self.extend(items)
         return self
 
@@ -111,8 +111,8 @@ class _CompiledEvent(MachineEvent):
         super().__init__(name, machine)
         self.plain: dict[OrderStatus, OrderStatus] = {}
 
-    def trigger(self, model: HasStatus, *args: Any, **kwargs: Any) -> bool:
-        """Move *model*; raise `transitions.MachineError` where the law has no such step."""
+    def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
+        """Move *model* (it `HasStatus`); raise `transitions.MachineError` where the law forbids."""
         new = self.plain.get(model.order_status)
         if new is not None:
             model.order_status = new
@@ -152,7 +152,7 @@ class _WatchedTransition(Transition):
         return not (self.conditions or self.prepare or self.before or self.after)
 
 
-class Lifecycle(Machine):  # type: ignore[misc]
+class Lifecycle(Machine):
     """The machine that drives orders.
 
     Orders are never registered (`add_model`); they are handed to `move` or to an event's `trigger`.
@@ -203,25 +203,24 @@ class Lifecycle(Machine):  # type: ignore[misc]
             self.events[TRIGGERS[new]].trigger(order)
 
     def recompile(self) -> None:
-        """Work out anew which transitions nothing hangs on.  Called by every way to add something."""
+        """Work out anew which transitions nothing hangs on; every way to add something calls it."""
         if not self.__dict__.get("_built"):
             return
         silent = not any(self.__dict__[name] for name in Lifecycle._LISTS)
-        for state in self.states.values():
+        states: dict[str, Any] = dict(self.states)
+        events: dict[str, Any] = dict(self.events)
+        for state in states.values():
             state.owner = self
-        for event in self.events.values():
+        for event in events.values():
             event.plain = {}
             for source, options in event.transitions.items():
                 for option in options:
                     option.owner = self
-                if silent and len(options) == 1 and self._is_bare(options[0]):
-                    event.plain[self.states[source].value] = self.states[options[0].dest].value
-
-    def _is_bare(self, option: _WatchedTransition) -> bool:
-        if option.dest is None or not option.is_plain():
-            return False
-        source, dest = self.states[option.source], self.states[option.dest]
-        return not (source.on_exit or dest.on_enter)
+                if not silent or len(options) != 1 or not options[0].is_plain():
+                    continue
+                old, new = states[source], states.get(options[0].dest)
+                if new is not None and not (old.on_exit or new.on_enter):
+                    event.plain[old.value] = new.value
 
 
 def new_lifecycle() -> Lifecycle:

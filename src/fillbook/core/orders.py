@@ -27,7 +27,7 @@ class Fill:
     Attributes:
         fill_no: The order's count of its fills, from 1.
         trade_id: Its identity within the order.
-        exec_id: The execution's id, or that of its last correction; None where only a match is known.
+        exec_id: The execution's id, or its last correction's; None where only a match is known.
         qty: In the order's present figures, base units; 0 once busted or fully replaced.
         px: None is unknown.
         reported_qty, reported_px: As first told, to know the same content again.
@@ -165,9 +165,10 @@ class Standing:
     def status(self) -> OrderStatus:
         """Return the state of highest precedence.
 
-        Source: FIX 4.4 volume 4, order state changes: pending cancel, pending replace, done for day,
-        calculated, filled, stopped, suspended, canceled or expired, partially filled, rejected, new,
-        pending new.  `UNKNOWN` is ours: it hides what is open and nothing that is over.
+        Source: FIX 4.4 volume 4, order state changes: pending cancel, pending replace, done for
+        day, calculated, filled, stopped, suspended, canceled or expired, partially filled,
+        rejected, new, pending new.  `UNKNOWN` is ours: it hides what is open and nothing that is
+        over.
         """
         if self.pending:
             kinds = self.pending.values()
@@ -223,7 +224,7 @@ class Standing:
     # ---- what changes them
 
     def add(self, qty: Decimal, px: Decimal | None) -> None:
-        """Count *qty* (negative takes back) at *px*.  A fill proves that the venue has the order."""
+        """Count *qty* (negative takes back) at *px*; a fill proves that the venue has the order."""
         self.cum_qty = EXACT.add(self.cum_qty, qty)
         if px is None:
             self.unpriced_qty = EXACT.add(self.unpriced_qty, qty)
@@ -430,7 +431,7 @@ class Order:
         return total
 
     def notional_at(self, ts: int | None) -> Decimal | None:
-        """Return quantity times price over what `cum_qty_at` counts; None where a price is unknown."""
+        """Return the notional of what `cum_qty_at` counts; None where a price is unknown."""
         if ts is None or self.ts_fact is None or ts >= self.ts_fact:
             return None if self.standing.unpriced_qty else self.standing.notional
         total = _ZERO

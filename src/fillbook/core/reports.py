@@ -1,4 +1,4 @@
-"""Hold what somebody claims: a venue about an order, a broker about a position, a feed about a price.
+"""Hold what somebody claims: a venue of an order, a broker of a position, a feed of a price.
 
 A report is not yet believed.  Amounts are canonical `Decimal`s (`exact.decimal_of`), times are
 nanoseconds since 1970 in UTC, None is "was not said".  Reports carry no identity of their own.
@@ -91,7 +91,7 @@ class CancelReject:
 
 @frozen(kw_only=True)
 class CommissionReport:
-    """A fee that comes after its fill, or corrects it: what the fill cost in that currency, in all."""
+    """A fee that comes after its fill, or corrects it: what it cost in that currency, in all."""
 
     instrument_id: str
     trade_id: str

@@ -1,0 +1,302 @@
+"""Hold the book: every order and position, as the fold of a log and nothing else.
+
+`Book.apply` takes records in their sequence.  Orders and positions are two folds over the same
+records that know nothing of each other.  A position is kept as it would be had every fill been
+from the start what it is now: when a bust, a correction or a true fill in an inferred one's place
+changes the past, the position is stale and is folded anew from its own records when it is next
+asked for.
+
+Needs neither SQLite nor a clock.  Where the records come from again is `History`'s business;
+without one the book keeps everything it was given.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Protocol
+
+from fillbook.core.events import (
+    Event,
+    InstrumentDefined,
+    InstrumentMarked,
+    OrderEvent,
+    PositionReported,
+)
+from fillbook.core.folding import fold_order, open_order
+from fillbook.core.lifecycle import Lifecycle, new_lifecycle
+from fillbook.core.orders import Order
+from fillbook.core.position_book import PositionBook
+from fillbook.core.positions import PositionView
+
+__all__ = ["Book", "History", "Recorded", "fold"]
+
+
+class Recorded(Protocol):
+    """One record of a log, as far as the fold reads it."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def stream(self) -> int: ...
+    @property
+    def position(self) -> int | None: ...
+    @property
+    def event(self) -> Event: ...
+
+
+class History(Protocol):
+    """Where a book finds again what it does not keep in memory."""
+
+    def stream_records(self, stream: int) -> Iterable[Recorded]:
+        """Return the records of one stream, in sequence."""
+        ...
+
+    def position_records(self, numbers: Iterable[int]) -> Iterable[Recorded]:
+        """Return every record that moves one of these positions, and every instrument-level one."""
+        ...
+
+    def find_client_order(self, client_order_id: str) -> int | None:
+        """Return the stream whose chain has this id."""
+        ...
+
+    def find_venue_orders(self, venue_order_id: str) -> list[int]:
+        """Return the streams that ever had this venue id, oldest first."""
+        ...
+
+    def find_trades(self, trade_id: str) -> list[int]:
+        """Return the streams that have a fill with this trade id."""
+        ...
+
+
+class Book:
+    """Orders and positions as of the last record applied.
+
+    Attributes:
+        seq: The last record applied; 0 where there was none.
+        machine: The lifecycle machine that drives every order here.
+        instruments: The latest definition of each instrument.
+        marks: The latest price to value each instrument with.
+        reported: What the broker said last that we hold.
+        positions: Every position that ever moved.
+    """
+
+    def __init__(
+        self,
+        history: History | None = None,
+        machine: Lifecycle | None = None,
+        keep_closed: int = 10_000,
+    ) -> None:
+        self.seq = 0
+        self.machine = machine or new_lifecycle()
+        self.instruments: dict[str, InstrumentDefined] = {}
+        self.instrument_streams: dict[str, int] = {}
+        self.marks: dict[str, Decimal] = {}
+        self.reported: dict[tuple[str, str], PositionReported] = {}
+        self.positions = PositionBook()
+        self.versions: dict[int, int] = {0: 0}
+        self._history = history
+        self._keep_closed = keep_closed
+        self._orders: dict[int, Order] = {}
+        self._closed: dict[int, None] = {}
+        self._client_ids: dict[str, int] = {}
+        self._venue_ids: dict[str, list[int]] = {}
+        self._trade_ids: dict[str, list[int]] = {}
+
+    # ---- the fold
+
+    def apply(self, record: Recorded) -> None:
+        """Take in the next record."""
+        event = record.event
+        self.seq = record.seq
+        if isinstance(event, OrderEvent):
+            self._apply_order(record.stream, event)
+        else:
+            self.versions[record.stream] = self.versions.get(record.stream, 0) + 1
+            if isinstance(event, InstrumentDefined):
+                self.instruments[event.instrument_id] = event
+                self.instrument_streams[event.instrument_id] = record.stream
+            elif isinstance(event, InstrumentMarked):
+                self.marks[event.instrument_id] = event.px
+            elif isinstance(event, PositionReported):
+                self.reported[event.account_id, event.instrument_id] = event
+        self.positions.apply(record.seq, record.stream, record.position, event)
+
+    def _apply_order(self, stream: int, event: OrderEvent) -> None:
+        order = self._orders.get(stream)
+        if order is None:
+            order = self._load(stream)
+        if order is None:
+            order = open_order(stream, event)
+            self._orders[stream] = order
+        before = len(order.client_order_ids), len(order.venue_order_ids), len(order.fill_ids)
+        fold_order(order, event, self.machine)
+        if before != (len(order.client_order_ids), len(order.venue_order_ids), len(order.fill_ids)):
+            self._index(order, before)
+        if order.is_closed:
+            self._closed[stream] = None
+        else:
+            self._closed.pop(stream, None)
+
+    def _index(self, order: Order, before: tuple[int, int, int]) -> None:
+        for client_id in order.client_order_ids[before[0] :]:
+            self._client_ids[client_id] = order.stream
+        for venue_id in order.venue_order_ids[before[1] :]:
+            self._venue_ids.setdefault(venue_id, []).append(order.stream)
+        for fill_id in list(order.fill_ids)[before[2] :]:
+            self._trade_ids.setdefault(fill_id, []).append(order.stream)
+
+    def _load(self, stream: int) -> Order | None:
+        """Fold an order that is not in memory from its own records; None where it has none."""
+        if self._history is None:
+            return None
+        order: Order | None = None
+        for record in self._history.stream_records(stream):
+            event = record.event
+            assert isinstance(event, OrderEvent)
+            if order is None:
+                order = open_order(stream, event)
+            fold_order(order, event, self.machine)
+        if order is not None:
+            self._orders[stream] = order
+            self._index(order, (0, 0, 0))
+            if order.is_closed:
+                self._closed[stream] = None
+        return order
+
+    def adopt(self, streams: Iterable[int]) -> None:
+        """Load these orders from the history (the open ones, at recovery)."""
+        for stream in streams:
+            if stream not in self._orders:
+                self._load(stream)
+
+    def trim(self) -> None:
+        """Let go of the closed orders that were closed longest ago; the history has them.
+
+        Call it only when every record applied is durable.
+        """
+        if self._history is None:
+            return
+        while len(self._closed) > self._keep_closed:
+            stream = next(iter(self._closed))
+            del self._closed[stream]
+            order = self._orders.pop(stream)
+            for client_id in order.client_order_ids:
+                self._client_ids.pop(client_id, None)
+            for ids, known in (
+                (order.venue_order_ids, self._venue_ids),
+                (order.fill_ids, self._trade_ids),
+            ):
+                for each in ids:
+                    streams = [s for s in known.get(each, ()) if s != stream]
+                    if streams:
+                        known[each] = streams
+                    else:
+                        known.pop(each, None)
+
+    # ---- questions
+
+    def order(self, stream: int) -> Order:
+        """Return one order; `KeyError` where no order has this stream."""
+        order = self._orders.get(stream) or self._load(stream)
+        if order is None:
+            raise KeyError(stream)
+        return order
+
+    def resident_orders(self) -> Iterator[Order]:
+        """Yield the orders in memory, by first appearance."""
+        for stream in sorted(self._orders):
+            yield self._orders[stream]
+
+    def find_order(
+        self,
+        client_order_id: str | None,
+        venue_order_id: str | None,
+        orig_client_order_id: str | None = None,
+        fits: Callable[[Order], bool] | None = None,
+    ) -> Order | None:
+        """Return the order that one of these ids names: the client's, the venue's, the original.
+
+        Venue ids may repeat; of several orders the latest that *fits* is meant.
+        """
+        order = self._by_client_id(client_order_id)
+        if order is None and venue_order_id is not None:
+            order = self._by_venue_id(venue_order_id, fits)
+        return order or self._by_client_id(orig_client_order_id)
+
+    def _by_client_id(self, client_order_id: str | None) -> Order | None:
+        if client_order_id is None:
+            return None
+        stream = self._client_ids.get(client_order_id)
+        if stream is None and self._history is not None:
+            stream = self._history.find_client_order(client_order_id)
+        return None if stream is None else self.order(stream)
+
+    def _by_venue_id(
+        self, venue_order_id: str, fits: Callable[[Order], bool] | None
+    ) -> Order | None:
+        streams = self._venue_ids.get(venue_order_id)
+        if streams is None and self._history is not None:
+            streams = self._history.find_venue_orders(venue_order_id)
+        for stream in reversed(streams or ()):
+            order = self.order(stream)
+            if fits is None or fits(order):
+                return order
+        return None
+
+    def find_fills(self, trade_id: str) -> list[Order]:
+        """Return the orders that have a fill with this trade or execution id."""
+        streams = self._trade_ids.get(trade_id)
+        if streams is None:
+            streams = [] if self._history is None else self._history.find_trades(trade_id)
+        return [self.order(stream) for stream in streams]
+
+    def position_views(self, marks: dict[str, Decimal] | None = None) -> list[PositionView]:
+        """Return every position as plain data, by first appearance."""
+        self.refresh_positions()
+        prices = self.marks | (marks or {})
+        return [
+            position.view(
+                self.instruments.get(position.instrument_id), prices.get(position.instrument_id)
+            )
+            for position in self.positions.all()
+        ]
+
+    def refresh_positions(self) -> None:
+        """Fold every stale position anew from its own records."""
+        stale = self.positions.stale()
+        if stale:
+            if self._history is None:
+                raise LookupError("a stale position needs a history to be folded from")
+            self.positions.refold(self._history.position_records(stale))
+
+
+class _Listed:
+    """A history that is a list of records in memory."""
+
+    def __init__(self, records: list[Recorded]) -> None:
+        self._records = records
+
+    def stream_records(self, stream: int) -> Iterable[Recorded]:
+        return [record for record in self._records if record.stream == stream]
+
+    def position_records(self, numbers: Iterable[int]) -> Iterable[Recorded]:
+        wanted = set(numbers)
+        return [r for r in self._records if r.position is None or r.position in wanted]
+
+    def find_client_order(self, client_order_id: str) -> int | None:
+        return None
+
+    def find_venue_orders(self, venue_order_id: str) -> list[int]:
+        return []
+
+    def find_trades(self, trade_id: str) -> list[int]:
+        return []
+
+
+def fold(records: Iterable[Recorded]) -> Book:
+    """Return the book of *records*, which are kept in memory."""
+    kept = list(records)
+    book = Book(_Listed(kept), keep_closed=len(kept) + 1)
+    for record in kept:
+        book.apply(record)
+    book.refresh_positions()
+    return book

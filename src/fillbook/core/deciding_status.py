@@ -1,0 +1,417 @@
+"""Decide what a report says of the order's terms and of the states it is in.
+
+What a venue tells is a change with a time.  Each aspect of an order (how it closed, what is
+pending, whether it rests, its terms) keeps the time it was last told; what was said earlier and
+arrives later changes nothing.
+"""
+
+from decimal import Decimal
+
+from fillbook.core.draft import Draft
+from fillbook.core.events import (
+    OrderAccepted,
+    OrderCalculated,
+    OrderCanceled,
+    OrderCancelPending,
+    OrderDoneForDay,
+    OrderEvent,
+    OrderExpired,
+    OrderLost,
+    OrderReceived,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplacePending,
+    OrderRestated,
+    OrderStopped,
+    OrderSuspended,
+    OrderTriggered,
+    OrderUpdated,
+    RequestRejected,
+)
+from fillbook.core.exact import plain
+from fillbook.core.orders import Order
+from fillbook.core.reports import OrderReport
+from fillbook.core.values import ExecType, OrderStatus
+
+__all__ = ["amend_terms", "answered_ids", "apply_status", "learn_ids", "reject_request"]
+
+_S = OrderStatus
+_E = ExecType
+
+_OPEN = {_S.NEW, _S.PARTIALLY_FILLED, _S.FILLED}
+_PENDING = {_S.PENDING_CANCEL: OrderCancelPending, _S.PENDING_REPLACE: OrderReplacePending}
+_KIND_OF = {_S.PENDING_CANCEL: "CANCEL", _S.PENDING_REPLACE: "REPLACE"}
+_CLOSING: dict[OrderStatus, type[OrderEvent]] = {
+    _S.CANCELED: OrderCanceled,
+    _S.EXPIRED: OrderExpired,
+    _S.REJECTED: OrderRejected,
+}
+_PASSING: dict[OrderStatus, type[OrderEvent]] = {
+    _S.STOPPED: OrderStopped,
+    _S.SUSPENDED: OrderSuspended,
+}
+_FILL_REPORTS = {_E.TRADE, _E.TRADE_CANCEL, _E.TRADE_CORRECT}
+_TYPE_SAYS = {
+    _E.NEW: _S.NEW,
+    _E.TRIGGERED: _S.NEW,
+    _E.CANCELED: _S.CANCELED,
+    _E.REJECTED: _S.REJECTED,
+    _E.EXPIRED: _S.EXPIRED,
+    _E.PENDING_NEW: _S.PENDING_NEW,
+    _E.PENDING_CANCEL: _S.PENDING_CANCEL,
+    _E.PENDING_REPLACE: _S.PENDING_REPLACE,
+    _E.DONE_FOR_DAY: _S.DONE_FOR_DAY,
+    _E.STOPPED: _S.STOPPED,
+    _E.SUSPENDED: _S.SUSPENDED,
+    _E.CALCULATED: _S.CALCULATED,
+}
+
+
+# ---- ids
+
+
+def learn_ids(draft: Draft, report: OrderReport) -> None:
+    """Note which of the report's ids are new to the order's chain."""
+    order = draft.order
+    mine = report.client_order_id
+    if mine is not None and mine != order.client_order_id:
+        draft.request_id = mine
+        if mine not in order.client_order_ids:
+            draft.new_client_id = mine
+    theirs = report.venue_order_id
+    if theirs is None or theirs in order.venue_order_ids:
+        return
+    renames = report.is_snapshot or report.exec_type in (_E.NEW, _E.REPLACED, _E.RESTATED)
+    if not order.venue_order_ids or renames:
+        draft.new_venue_id = theirs
+
+
+def answered_ids(
+    order: Order,
+    request_id: str | None,
+    orig: str | None,
+    kind: str,
+    is_accepted: bool = False,
+) -> list[str]:
+    """Return under which ids a pending request may be kept that this answer ends.
+
+    That is the request itself, the order's own ids (a venue may acknowledge under those) and, for
+    an accepted replacement, every one asked for before it: what is real now has passed them over.
+    """
+    pending = order.standing.pending
+    ids = [request_id or "", order.client_order_id or "", ""]
+    named = order.requests.get(orig or "")
+    if named is None or named.is_answered:
+        ids.append(orig or "")
+    if is_accepted and request_id is not None:
+        chain = order.client_order_ids
+        earlier = chain[: chain.index(request_id)] if request_id in chain else chain
+        ids += [each for each in earlier if pending.get(each) is _S.PENDING_REPLACE]
+    wanted = _S.PENDING_CANCEL if kind == "CANCEL" else _S.PENDING_REPLACE
+    return [
+        each
+        for each in dict.fromkeys(ids)
+        if each in pending and (each == request_id or pending[each] is wanted)
+    ]
+
+
+# ---- terms
+
+
+def amend_terms(draft: Draft, report: OrderReport) -> None:
+    """Apply what changes the order itself: an accepted replacement, a restatement."""
+    if report.exec_type is _E.REPLACED:
+        _replace(draft, report)
+    elif report.exec_type is _E.RESTATED:
+        _restate(draft, report)
+
+
+def _reopens(draft: Draft, report: OrderReport) -> bool:
+    """Tell whether the report brings the order back from a closing or resting state."""
+    now = draft.now
+    rests = now.day_leaves_qty is not None or now.passing is not None or now.is_calculated
+    if now.closed is None and not rests:
+        return False
+    if not now.admits("CLOSED", report.ts_event):
+        return False
+    told = report.order_status
+    return told in _OPEN or told in _PENDING or (told is None and now.closed is not None)
+
+
+def _set_terms(draft: Draft, report: OrderReport) -> bool:
+    """Take over the report's quantity and prices; False where later terms are on record."""
+    now = draft.now
+    if not now.admits("TERMS", report.ts_event):
+        return False
+    now.set_terms(now.order_qty if report.order_qty is None else report.order_qty, report.ts_event)
+    return True
+
+
+def _replace(draft: Draft, report: OrderReport) -> None:
+    now, order = draft.now, draft.order
+    reopened = _reopens(draft, report)
+    current = _set_terms(draft, report)
+    now.answer(
+        answered_ids(
+            order, report.client_order_id, report.orig_client_order_id, "REPLACE", is_accepted=True
+        ),
+        report.ts_event,
+    )
+    if reopened:
+        now.reopen(report.ts_event)
+    now.accept()
+    draft.emit(
+        OrderReplaced,
+        limit_px=report.limit_px if current else None,
+        stop_px=report.stop_px if current else None,
+        orig_client_order_id=report.orig_client_order_id,
+        reopened=reopened,
+    )
+
+
+def _restate(draft: Draft, report: OrderReport) -> None:
+    now = draft.now
+    reopened = _reopens(draft, report)
+    current = _set_terms(draft, report)
+    rescaled_from: Decimal | None = None
+    if (
+        report.restatement_reason == "GT_CORPORATE_ACTION"
+        and report.cum_qty
+        and now.cum_qty
+        and report.cum_qty != now.cum_qty
+        and current
+    ):
+        rescaled_from = now.cum_qty
+        now.rescale(report.cum_qty)
+    if reopened:
+        now.reopen(report.ts_event)
+    now.accept()
+    draft.emit(
+        OrderRestated,
+        limit_px=report.limit_px if current else None,
+        stop_px=report.stop_px if current else None,
+        restatement_reason=report.restatement_reason,
+        rescaled_from=rescaled_from,
+        text=report.text,
+        reopened=reopened,
+    )
+
+
+# ---- states
+
+
+def apply_status(draft: Draft, report: OrderReport) -> None:
+    """Apply every state the report tells, by its type and by its printed status."""
+    told = report.order_status
+    by_type = None if report.is_snapshot else _TYPE_SAYS.get(report.exec_type)  # type: ignore[arg-type]
+    if _speaks_of_old_leg(draft.order, report):
+        return
+    if by_type is not None:
+        _apply_one(draft, report, by_type)
+    if told is not None and told is not by_type:
+        _apply_one(draft, report, told)
+    if report.is_snapshot:
+        _apply_snapshot_terms(draft, report)
+
+
+def _speaks_of_old_leg(order: Order, report: OrderReport) -> bool:
+    """Tell whether the venue's id in the report is one that a replacement has left behind."""
+    theirs = report.venue_order_id
+    return theirs in order.venue_order_ids and theirs != order.venue_order_ids[-1]
+
+
+def _apply_one(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
+    if state in _CLOSING:
+        _close(draft, report, state)
+    elif state in _PENDING:
+        _pend(draft, report, state)
+    elif state in _PASSING:
+        _rest(draft, report, state)
+    elif state is _S.DONE_FOR_DAY:
+        _finish_day(draft, report)
+    elif state is _S.CALCULATED:
+        if not draft.now.is_calculated and draft.now.admits("CLOSED", report.ts_event):
+            draft.now.calculate(report.ts_event)
+            draft.emit(OrderCalculated)
+    elif state is _S.UNKNOWN:
+        _lose(draft, report)
+    elif state is _S.PENDING_NEW:
+        if not draft.now.is_received:
+            draft.now.receive()
+            draft.emit(OrderReceived)
+    else:
+        _open(draft, report, state)
+
+
+def _open(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
+    """The venue says the order is new, partly filled or filled: it has it, and works it."""
+    now = draft.now
+    triggered = report.exec_type is _E.TRIGGERED
+    if report.is_snapshot and _contradicts_close(draft, report, state):
+        return
+    if not now.is_accepted or now.is_lost or (triggered and not draft.events):
+        now.accept()
+        if now.order_qty is None and report.order_qty is not None:
+            now.set_terms(report.order_qty, report.ts_event)
+        draft.emit(OrderTriggered if triggered else OrderAccepted)
+    if now.order_qty is None and state is _S.FILLED and now.cum_qty:
+        now.set_terms(now.cum_qty, report.ts_event)
+        draft.emit(OrderUpdated)
+    if report.exec_type in _FILL_REPORTS:
+        return
+    cleared = []
+    if report.is_snapshot:
+        if now.pending and now.admits("PENDING", report.ts_event):
+            cleared.append("PENDING")
+            now.answer(list(now.pending), report.ts_event)
+        if now.day_leaves_qty is not None and now.admits("DAY", report.ts_event):
+            cleared.append("DAY")
+            now.finish_day(None, report.ts_event)
+    if now.passing is not None and now.admits("PASSING", report.ts_event):
+        cleared.append("PASSING")
+        now.pass_through(None, report.ts_event)
+    if cleared:
+        draft.emit(OrderUpdated, cleared=tuple(cleared))
+
+
+def _contradicts_close(draft: Draft, report: OrderReport, state: OrderStatus) -> bool:
+    """Dispute a poll that calls an order open which the venue has closed, unless it is older."""
+    now = draft.now
+    if now.closed is None or (now.closed is _S.REJECTED and now.cum_qty) or now.is_full():
+        return False
+    if now.admits("CLOSED", report.ts_event):
+        draft.dispute("CLOSED_BEFORE", f"order_status {state}", f"order_status {now.closed}")
+    return True
+
+
+def _close(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
+    now = draft.now
+    if state is _S.REJECTED and _rejects_request(draft.order, report):
+        reject_request(draft, report)
+        return
+    if not now.admits("CLOSED", report.ts_event):
+        return
+    if now.closed is state:
+        return
+    if now.closed is not None and not (now.closed is _S.REJECTED and now.cum_qty):
+        draft.dispute("CLOSED_BEFORE", f"order_status {state}", f"order_status {now.closed}")
+        return
+    now.close(state, report.ts_event)
+    draft.emit(_CLOSING[state], reason=report.reason or report.restatement_reason, text=report.text)
+
+
+def _rejects_request(order: Order, report: OrderReport) -> bool:
+    """Tell whether a rejection speaks of our cancel or replacement and not of the order."""
+    request = order.requests.get(report.client_order_id or "")
+    return request is not None and report.client_order_id != order.client_order_id
+
+
+def reject_request(draft: Draft, report: OrderReport) -> None:
+    """End the request that the venue refused."""
+    order = draft.order
+    request = order.requests.get(report.client_order_id or "")
+    kind = request.kind if request is not None else "CANCEL"
+    ids = answered_ids(order, report.client_order_id, report.orig_client_order_id, kind)
+    if request is not None and request.is_answered and not ids:
+        return
+    draft.now.answer(ids, report.ts_event)
+    draft.emit(
+        RequestRejected,
+        reason=report.reason,
+        text=report.text,
+        orig_client_order_id=report.orig_client_order_id,
+    )
+
+
+def _pend(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
+    order, now = draft.order, draft.now
+    key = _pending_key(draft, report, state)
+    request = order.requests.get(key)
+    if now.pending.get(key) is state or (request is not None and request.is_answered):
+        return
+    if not now.admits("PENDING", report.ts_event):
+        return
+    if now.closed is not None and not now.admits("CLOSED", report.ts_event):
+        return
+    now.pend(key, state)
+    draft.emit(_PENDING[state], request_id=key or None)
+
+
+def _pending_key(draft: Draft, report: OrderReport, state: OrderStatus) -> str:
+    """Return the request that is pending: the one named, else one of its kind without answer."""
+    order = draft.order
+    if report.exec_type in (_E.PENDING_CANCEL, _E.PENDING_REPLACE):
+        return report.client_order_id or order.client_order_id or ""
+    wanted = _KIND_OF[state]
+    for request_id, kind in draft.now.pending.items():
+        if kind is state:
+            return request_id
+    unanswered = [
+        each
+        for each, request in order.requests.items()
+        if request.kind == wanted and not request.is_answered and each != report.client_order_id
+    ]
+    if report.client_order_id in order.requests and not unanswered:
+        return report.client_order_id or ""
+    return unanswered[0] if unanswered else order.client_order_id or ""
+
+
+def _rest(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
+    now = draft.now
+    if now.passing is state or not now.admits("PASSING", report.ts_event):
+        return
+    if now.closed is not None:
+        if now.admits("CLOSED", report.ts_event):
+            draft.dispute("CLOSED_BEFORE", f"order_status {state}", f"order_status {now.closed}")
+        return
+    now.pass_through(state, report.ts_event)
+    draft.emit(_PASSING[state])
+
+
+def _finish_day(draft: Draft, report: OrderReport) -> None:
+    now = draft.now
+    if now.day_leaves_qty is not None or not now.admits("DAY", report.ts_event):
+        return
+    left = report.leaves_qty
+    if left is None:
+        keeps = draft.order.time_in_force in ("GTC", "GTD")
+        left = now.leaves_qty() if keeps else Decimal(0)
+    now.finish_day(left if left is not None else Decimal(0), report.ts_event)
+    draft.emit(OrderDoneForDay)
+
+
+def _lose(draft: Draft, report: OrderReport) -> None:
+    now = draft.now
+    if now.is_lost or now.is_over() or not now.admits("LOST", report.ts_event):
+        return
+    said = draft.order.ts_said
+    if report.ts_event is not None and said is not None and report.ts_event < said:
+        return
+    now.lose(report.ts_event)
+    draft.emit(OrderLost, text=report.text)
+
+
+def _apply_snapshot_terms(draft: Draft, report: OrderReport) -> None:
+    """Take over terms that a poll shows, unless it echoes a request that is still pending."""
+    order, now = draft.order, draft.now
+    if report.order_status in _PENDING or not now.admits("TERMS", report.ts_event):
+        return
+    said = order.ts_said
+    if report.ts_event is not None and said is not None and report.ts_event < said:
+        return
+    qty = report.order_qty
+    if qty is not None and qty < now.cum_qty and qty != now.order_qty:
+        draft.dispute("ORDER_QTY_BELOW_FILLED", f"order_qty {plain(qty)}",
+                      f"cum_qty {plain(now.cum_qty)}")  # fmt: skip
+        qty = None
+    new_qty = qty is not None and qty != now.order_qty
+    new_limit = report.limit_px is not None and report.limit_px != order.limit_px
+    new_stop = report.stop_px is not None and report.stop_px != order.stop_px
+    if new_qty:
+        now.set_terms(qty, report.ts_event)
+    if new_qty or new_limit or new_stop:
+        draft.emit(
+            OrderUpdated,
+            limit_px=report.limit_px if new_limit else None,
+            stop_px=report.stop_px if new_stop else None,
+        )
