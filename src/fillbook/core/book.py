@@ -26,6 +26,7 @@ from fillbook.core.lifecycle import Lifecycle, new_lifecycle
 from fillbook.core.orders import Order
 from fillbook.core.position_book import PositionBook
 from fillbook.core.positions import PositionView
+from fillbook.core.values import OrderStatus
 
 __all__ = ["Book", "History", "Recorded", "fold"]
 
@@ -46,12 +47,19 @@ class Recorded(Protocol):
 class History(Protocol):
     """Where a book finds again what it does not keep in memory."""
 
-    def stream_records(self, stream: int) -> Iterable[Recorded]:
-        """Return the records of one stream, in sequence."""
+    def record(self, seq: int) -> Recorded:
+        """Return one record."""
         ...
 
-    def position_records(self, numbers: Iterable[int]) -> Iterable[Recorded]:
-        """Return every record that moves one of these positions, and every instrument-level one."""
+    def stream_records(self, stream: int, upto: int) -> Iterable[Recorded]:
+        """Return the records of one stream up to seq *upto*, in sequence."""
+        ...
+
+    def position_records(self, number: int, upto: int) -> Iterable[Recorded]:
+        """Return every record up to *upto* that moves this position, and its instrument's.
+
+        Other records may be among them.
+        """
         ...
 
     def find_client_order(self, client_order_id: str) -> int | None:
@@ -76,6 +84,8 @@ class Book:
         instruments: The latest definition of each instrument.
         marks: The latest price to value each instrument with.
         reported: What the broker said last that we hold.
+        open: The status of every order that is not closed, in memory or not, by stream.
+        context: Where the latest definition, mark and statement of each thing stand in the log.
         positions: Every position that ever moved.
     """
 
@@ -91,8 +101,9 @@ class Book:
         self.instrument_streams: dict[str, int] = {}
         self.marks: dict[str, Decimal] = {}
         self.reported: dict[tuple[str, str], PositionReported] = {}
+        self.open: dict[int, OrderStatus] = {}
+        self.context: dict[str, int] = {}
         self.positions = PositionBook()
-        self.versions: dict[int, int] = {0: 0}
         self._history = history
         self._keep_closed = keep_closed
         self._orders: dict[int, Order] = {}
@@ -106,18 +117,27 @@ class Book:
     def apply(self, record: Recorded) -> None:
         """Take in the next record."""
         event = record.event
-        self.seq = record.seq
         if isinstance(event, OrderEvent):
             self._apply_order(record.stream, event)
+            self.seq = record.seq
+            self.positions.apply(record.seq, record.stream, record.position, event)
         else:
-            self.versions[record.stream] = self.versions.get(record.stream, 0) + 1
-            if isinstance(event, InstrumentDefined):
-                self.instruments[event.instrument_id] = event
-                self.instrument_streams[event.instrument_id] = record.stream
-            elif isinstance(event, InstrumentMarked):
-                self.marks[event.instrument_id] = event.px
-            elif isinstance(event, PositionReported):
-                self.reported[event.account_id, event.instrument_id] = event
+            self.apply_other(record)
+
+    def apply_other(self, record: Recorded) -> None:
+        """Take in the next record where it is no order's."""
+        event = record.event
+        self.seq = record.seq
+        if isinstance(event, InstrumentDefined):
+            self.instruments[event.instrument_id] = event
+            self.instrument_streams[event.instrument_id] = record.stream
+            self.context[f"instrument:{event.instrument_id}"] = record.seq
+        elif isinstance(event, InstrumentMarked):
+            self.marks[event.instrument_id] = event.px
+            self.context[f"mark:{event.instrument_id}"] = record.seq
+        elif isinstance(event, PositionReported):
+            self.reported[event.account_id, event.instrument_id] = event
+            self.context[f"reported:{event.account_id}:{event.instrument_id}"] = record.seq
         self.positions.apply(record.seq, record.stream, record.position, event)
 
     def _apply_order(self, stream: int, event: OrderEvent) -> None:
@@ -133,8 +153,10 @@ class Book:
             self._index(order, before)
         if order.is_closed:
             self._closed[stream] = None
+            self.open.pop(stream, None)
         else:
             self._closed.pop(stream, None)
+            self.open[stream] = order.order_status
 
     def _index(self, order: Order, before: tuple[int, int, int]) -> None:
         for client_id in order.client_order_ids[before[0] :]:
@@ -149,7 +171,7 @@ class Book:
         if self._history is None:
             return None
         order: Order | None = None
-        for record in self._history.stream_records(stream):
+        for record in self._history.stream_records(stream, self.seq):
             event = record.event
             assert isinstance(event, OrderEvent)
             if order is None:
@@ -161,12 +183,6 @@ class Book:
             if order.is_closed:
                 self._closed[stream] = None
         return order
-
-    def adopt(self, streams: Iterable[int]) -> None:
-        """Load these orders from the history (the open ones, at recovery)."""
-        for stream in streams:
-            if stream not in self._orders:
-                self._load(stream)
 
     def trim(self) -> None:
         """Let go of the closed orders that were closed longest ago; the history has them.
@@ -200,6 +216,11 @@ class Book:
         if order is None:
             raise KeyError(stream)
         return order
+
+    def open_orders(self) -> Iterator[Order]:
+        """Yield every order that is not closed, by first appearance."""
+        for stream in sorted(self.open):
+            yield self.order(stream)
 
     def resident_orders(self) -> Iterator[Order]:
         """Yield the orders in memory, by first appearance."""
@@ -262,11 +283,10 @@ class Book:
 
     def refresh_positions(self) -> None:
         """Fold every stale position anew from its own records."""
-        stale = self.positions.stale()
-        if stale:
+        for number in sorted(self.positions.stale()):
             if self._history is None:
                 raise LookupError("a stale position needs a history to be folded from")
-            self.positions.refold(self._history.position_records(stale))
+            self.positions.refold(number, self._history.position_records(number, self.seq))
 
 
 class _Listed:
@@ -275,12 +295,14 @@ class _Listed:
     def __init__(self, records: list[Recorded]) -> None:
         self._records = records
 
-    def stream_records(self, stream: int) -> Iterable[Recorded]:
-        return [record for record in self._records if record.stream == stream]
+    def record(self, seq: int) -> Recorded:
+        return self._records[seq - 1]
 
-    def position_records(self, numbers: Iterable[int]) -> Iterable[Recorded]:
-        wanted = set(numbers)
-        return [r for r in self._records if r.position is None or r.position in wanted]
+    def stream_records(self, stream: int, upto: int) -> Iterable[Recorded]:
+        return [record for record in self._records[:upto] if record.stream == stream]
+
+    def position_records(self, number: int, upto: int) -> Iterable[Recorded]:
+        return [r for r in self._records[:upto] if r.position is None or r.position == number]
 
     def find_client_order(self, client_order_id: str) -> int | None:
         return None

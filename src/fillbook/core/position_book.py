@@ -6,9 +6,9 @@ place of an inferred one.  Those are kept as `amended` pieces per fill; the posi
 and `refold` works it out as if each fill had been from the start what it is now.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -26,6 +26,7 @@ from fillbook.core.events import (
     Replacement,
 )
 from fillbook.core.exact import EXACT, scaled
+from fillbook.core.lots import LotBook
 from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Side
 
@@ -73,13 +74,18 @@ class _Recorded(Protocol):
 
 
 class PositionBook:
-    """Every position, by its number: the seq of the first event that moved it."""
+    """Every position, by its number: the seq of the first event that moved it.
+
+    Attributes:
+        by_number: The positions; stale ones are as they were.
+        stale_numbers: Those whose past has changed.
+    """
 
     def __init__(self) -> None:
-        self._positions: dict[int, Position] = {}
+        self.by_number: dict[int, Position] = {}
         self._numbers: dict[tuple[str, str], int] = {}
         self._amended: dict[int, Amendments] = {}
-        self._stale: set[int] = set()
+        self.stale_numbers: set[int] = set()
         self._definitions: dict[str, InstrumentDefined] = {}
 
     # ---- questions
@@ -90,20 +96,46 @@ class PositionBook:
 
     def get(self, number: int) -> Position:
         """Return a position by its number; it may be stale."""
-        return self._positions[number]
+        return self.by_number[number]
 
     def all(self) -> Iterator[Position]:
         """Yield every position, by first appearance; stale ones are as they were."""
-        for number in sorted(self._positions):
-            yield self._positions[number]
+        for number in sorted(self.by_number):
+            yield self.by_number[number]
 
     def stale(self) -> frozenset[int]:
         """Return the numbers of the positions whose past has changed."""
-        return frozenset(self._stale)
+        return frozenset(self.stale_numbers)
 
     def amendments(self, number: int) -> Amendments:
         """Return what changed this position's past."""
         return self._amended.get(number) or Amendments()
+
+    # ---- to and from plain data
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return everything as data that JSON can hold; `restore` makes it again."""
+        return [
+            {
+                "position": position.state(),
+                "stale": position.number in self.stale_numbers,
+                "amended": _amendments_state(self.amendments(position.number)),
+            }
+            for position in self.all()
+        ]
+
+    def restore(self, states: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what `state` returned; only into an empty book."""
+        assert not self.by_number
+        for each in states:
+            position = Position.from_state(each["position"])
+            self.by_number[position.number] = position
+            self._numbers[position.account_id, position.instrument_id] = position.number
+            if each["stale"]:
+                self.stale_numbers.add(position.number)
+            amended = _amendments_of(each["amended"])
+            if amended is not None:
+                self._amended[position.number] = amended
 
     # ---- the fold
 
@@ -113,12 +145,12 @@ class PositionBook:
             position = self._open(number, event.account_id, event.instrument_id)
             if event.replaces:
                 self._replace(position.number, stream, event)
-            elif position.number not in self._stale:
-                self._trade(position, stream, event)
+            elif position.number not in self.stale_numbers:
+                self._trade(position, position.number, stream, event)
         elif isinstance(event, FillInferred):
             position = self._open(number, event.account_id, event.instrument_id)
-            if position.number not in self._stale:
-                self._trade(position, stream, event)
+            if position.number not in self.stale_numbers:
+                self._trade(position, position.number, stream, event)
         elif isinstance(event, (FillBusted, FillCorrected, InferredFillReleased)):
             self._amend(number, stream, event)
         elif isinstance(event, CommissionChanged):
@@ -128,7 +160,7 @@ class PositionBook:
             position.receive(event.currency, event.amount)
         elif isinstance(event, InstrumentSplit):
             for position in self._of(event.instrument_id):
-                if position.number not in self._stale:
+                if position.number not in self.stale_numbers:
                     position.split(event.numerator, event.denominator)
         elif isinstance(event, InstrumentDefined):
             self._define(event)
@@ -139,18 +171,18 @@ class PositionBook:
 
     def _open(self, number: int | None, account_id: str, instrument_id: str) -> Position:
         assert number is not None, "an event that moves a position names it"
-        position = self._positions.get(number)
+        position = self.by_number.get(number)
         if position is None:
             definition = self._definitions.get(instrument_id)
             contract = Contract.LINEAR if definition is None else definition.contract
             base = None if definition is None else definition.base_currency
             position = Position(number, account_id, instrument_id, contract, base)
-            self._positions[number] = position
+            self.by_number[number] = position
             self._numbers[account_id, instrument_id] = number
         return position
 
     def _of(self, instrument_id: str) -> Iterator[Position]:
-        return (p for p in self._positions.values() if p.instrument_id == instrument_id)
+        return (p for p in self.by_number.values() if p.instrument_id == instrument_id)
 
     def _define(self, event: InstrumentDefined) -> None:
         self._definitions[event.instrument_id] = event
@@ -159,13 +191,19 @@ class PositionBook:
             if kind != (event.contract, event.base_currency):
                 position.contract = event.contract
                 position.base_currency = event.base_currency
-                self._stale.add(position.number)
+                self.stale_numbers.add(position.number)
 
-    def _trade(self, position: Position, stream: int, event: OrderFilled | FillInferred) -> None:
+    def _trade(
+        self,
+        position: Position | LotBook,
+        number: int,
+        stream: int,
+        event: OrderFilled | FillInferred,
+    ) -> None:
         """Count one fill as it stands now, and what it cost."""
         sign = 1 if event.side is Side.BUY else -1
         key = (stream, event.fill_no)
-        amended = self._amended.get(position.number)
+        amended = self._amended.get(number)
         pieces = None if amended is None else amended.pieces.get(key)
         if pieces is None:
             _count(position, sign, event.last_qty, event.last_px)
@@ -199,7 +237,7 @@ class PositionBook:
             self._leave(amended, stream, part, stands)
         own = (Piece(event.fill_no, rest, event.last_px),) if rest else ()
         amended.pieces[stream, event.fill_no] = own
-        self._stale.add(number)
+        self.stale_numbers.add(number)
 
     def _without_inferred(self, amended: Amendments, stream: int, part: Replacement) -> list[Piece]:
         stands = amended.pieces.get((stream, part.fill_no), ())
@@ -220,7 +258,7 @@ class PositionBook:
     ) -> None:
         assert number is not None
         amended = self._amended.setdefault(number, Amendments())
-        self._stale.add(number)
+        self.stale_numbers.add(number)
         if isinstance(event, InferredFillReleased):
             for part in event.releases:
                 self._leave(amended, stream, part, self._without_inferred(amended, stream, part))
@@ -251,7 +289,7 @@ class PositionBook:
 
     def _change_fee(self, number: int | None, stream: int, event: CommissionChanged) -> None:
         assert number is not None
-        position = self._positions[number]
+        position = self.by_number[number]
         amended = self._amended.setdefault(number, Amendments())
         key = (stream, event.fill_no)
         amended.fees.setdefault(key, {})[event.commission_currency] = event.commission
@@ -260,34 +298,73 @@ class PositionBook:
             and event.commission_currency == position.base_currency
         )
         if moves_qty or key in amended.void:
-            self._stale.add(number)
-        elif number not in self._stale:
+            self.stale_numbers.add(number)
+        elif number not in self.stale_numbers:
             change = EXACT.subtract(event.commission, event.prior or _ZERO)
             position.charge(event.commission_currency, change)
 
     # ---- folding anew
 
-    def refold(self, records: Iterable[_Recorded]) -> None:
-        """Work out every stale position from *records*: all that ever moved them, in sequence.
+    def refold(self, number: int, records: Iterable[_Recorded]) -> None:
+        """Work out a stale position from *records*: all that ever moved it, in sequence.
 
-        Instrument-level records of other instruments may be among them.
+        Records of other positions and instruments may be among them.
         """
-        stale = self._stale
-        for number in stale:
-            self._positions[number].reset()
+        self.fold_into(self.by_number[number], number, records)
+        self.stale_numbers.discard(number)
+
+    def fold_into(
+        self, holding: Position | LotBook, number: int, records: Iterable[_Recorded]
+    ) -> None:
+        """Fold the *records* of position *number* into *holding*, as its fills stand now."""
+        holding.reset()
         for record in records:
             event = record.event
             if isinstance(event, InstrumentSplit):
-                for position in self._of(event.instrument_id):
-                    if position.number in stale and position.number < record.seq:
-                        position.split(event.numerator, event.denominator)
-            elif record.position not in stale or record.position is None:
+                if event.instrument_id == holding.instrument_id and number < record.seq:
+                    holding.split(event.numerator, event.denominator)
+            elif record.position != number:
                 continue
             elif isinstance(event, (OrderFilled, FillInferred)):
-                self._trade(self._positions[record.position], record.stream, event)
+                self._trade(holding, number, record.stream, event)
             elif isinstance(event, CashMoved):
-                self._positions[record.position].receive(event.currency, event.amount)
-        stale.clear()
+                holding.receive(event.currency, event.amount)
+
+
+def _amendments_state(amended: Amendments) -> dict[str, Any]:
+    def text(value: Decimal | None) -> str | None:
+        return None if value is None else str(value)
+
+    return {
+        "pieces": [
+            [*key, [[p.source, text(p.qty), text(p.px)] for p in pieces]]
+            for key, pieces in sorted(amended.pieces.items())
+        ],
+        "fees": [
+            [*key, {currency: text(fee) for currency, fee in sorted(fees.items())}]
+            for key, fees in sorted(amended.fees.items())
+        ],
+        "void": [list(key) for key in sorted(amended.void)],
+    }
+
+
+def _amendments_of(state: Mapping[str, Any]) -> Amendments | None:
+    if not (state["pieces"] or state["fees"] or state["void"]):
+        return None
+    return Amendments(
+        pieces={
+            (stream, fill_no): tuple(
+                Piece(source, Decimal(qty), None if px is None else Decimal(px))
+                for source, qty, px in pieces
+            )
+            for stream, fill_no, pieces in state["pieces"]
+        },
+        fees={
+            (stream, fill_no): {currency: Decimal(fee) for currency, fee in fees.items()}
+            for stream, fill_no, fees in state["fees"]
+        },
+        void={(stream, fill_no) for stream, fill_no in state["void"]},
+    )
 
 
 def _stands_elsewhere(
@@ -303,9 +380,9 @@ def _stands_elsewhere(
     )
 
 
-def _count(position: Position, sign: int, qty: Decimal, px: Decimal | None) -> None:
-    """Count one fill, by the quick path where both figures fit."""
-    if px is not None:
+def _count(position: Position | LotBook, sign: int, qty: Decimal, px: Decimal | None) -> None:
+    """Count one fill, by the quick path where there is one and both figures fit."""
+    if px is not None and isinstance(position, Position):
         units, price = scaled(qty), scaled(px)
         if units is not None and price is not None:
             position.trade(units * sign, price)
