@@ -51,8 +51,9 @@ class Head(NamedTuple):
 class Draft:
     """One event to append.
 
-    `stream`, `position` and `causation` may point at a draft of the same append, whose seq nobody
-    knows yet: -1 is the first of them, -2 the second.
+    `stream`, `position` and `causation` may point at an earlier draft of the same append, whose
+    seq nobody knows yet: -1 means the stream, the position, the seq of the first one, -2 of the
+    second.
 
     Attributes:
         event: What happened.
@@ -209,6 +210,10 @@ class Reader(Protocol):
         """Return the streams with a fill of this trade id."""
         ...
 
+    def find_key(self, idempotency_key: str) -> int | None:
+        """Return the seq of the event with this idempotency key, None where there is none."""
+        ...
+
     def stream_version(self, stream: int) -> int:
         """Return the last version of *stream*, 0 where there is none."""
         ...
@@ -221,7 +226,14 @@ class Reader(Protocol):
         """Return the message behind *seq*, None where it never had one."""
         ...
 
-    def runs(self) -> list[Run]: ...
+    def runs(self) -> list[Run]:
+        """Return every writer that ever appended, oldest first."""
+        ...
+
+    def load_snapshot(self, reducer: str) -> tuple[int, str] | None:
+        """Return (seq, state) of the last snapshot, None where it was not *reducer* that folded it
+        or another history lies under its seq."""
+        ...
 
     def close(self) -> None: ...
 
@@ -261,8 +273,14 @@ class Log(Reader, Protocol):
         """
         ...
 
-    def save_snapshot(self, seq: int, reducer: str, state: str) -> None: ...
+    def save_snapshot(self, seq: int, reducer: str, state: str) -> None:
+        """Keep *state* (JSON), folded up to *seq* by code of the fingerprint *reducer*."""
+        ...
 
-    def load_snapshot(self, reducer: str) -> tuple[int, str] | None: ...
+    def refresh_positions(self, rows: Sequence[Sequence[Any]], as_of_seq: int) -> None:
+        """Replace the derived table `positions`, which only other programs read.
 
-    def refresh_positions(self, rows: Sequence[Sequence[Any]], as_of_seq: int) -> None: ...
+        Each row is ``(account_id, instrument_id, position_qty, avg_px, realized_pnl_gross,
+        realized_pnl, pnl_currency, trade_count)``, amounts as plain decimal text.
+        """
+        ...

@@ -1,0 +1,113 @@
+"""Work out the columns that repeat an event's body for the sake of the fold.
+
+They are a convenience, never a source: what they say follows from the body alone, and `verify`
+compares the two.  The codes are part of the file's format and never change.
+"""
+
+from typing import NamedTuple
+
+from fillbook.core.events import (
+    CashMoved,
+    CommissionChanged,
+    Event,
+    FillBusted,
+    FillCorrected,
+    FillInferred,
+    InferredFillReleased,
+    InstrumentDefined,
+    InstrumentSplit,
+    OrderEvent,
+    OrderFilled,
+    OrderFilledV1,
+)
+from fillbook.core.exact import scaled
+from fillbook.core.values import OrderStatus, Side
+
+__all__ = [
+    "OP_BODY",
+    "OP_FILL",
+    "OP_NEITHER",
+    "OP_ORDER",
+    "STATUS_CODES",
+    "STATUS_OF_CODE",
+    "HotColumns",
+    "hot_columns",
+]
+
+OP_ORDER = 0
+"""An order's event that moves no position."""
+OP_FILL = 1
+"""A plain fill: the columns hold all that a position needs."""
+OP_BODY = 2
+"""Moves positions; the body is needed."""
+OP_NEITHER = 3
+
+STATUS_CODES: dict[OrderStatus, int] = {
+    OrderStatus.PENDING_NEW: 1,
+    OrderStatus.NEW: 2,
+    OrderStatus.PARTIALLY_FILLED: 3,
+    OrderStatus.FILLED: 4,
+    OrderStatus.CANCELED: 5,
+    OrderStatus.REJECTED: 6,
+    OrderStatus.EXPIRED: 7,
+    OrderStatus.PENDING_CANCEL: 8,
+    OrderStatus.PENDING_REPLACE: 9,
+    OrderStatus.DONE_FOR_DAY: 10,
+    OrderStatus.STOPPED: 11,
+    OrderStatus.SUSPENDED: 12,
+    OrderStatus.CALCULATED: 13,
+    OrderStatus.UNKNOWN: 14,
+}
+STATUS_OF_CODE: dict[int, OrderStatus] = {code: status for status, code in STATUS_CODES.items()}
+
+_CODE_OF_TEXT: dict[str, int] = {status.value: code for status, code in STATUS_CODES.items()}
+_PLAIN_FILLS = (OrderFilled, OrderFilledV1, FillInferred)
+_AMENDMENTS = (FillBusted, FillCorrected, CommissionChanged)
+_NEED_BODY = (*_AMENDMENTS, InferredFillReleased, CashMoved, InstrumentSplit, InstrumentDefined)
+
+
+class HotColumns(NamedTuple):
+    """`qty`, `px` and `fee` are in units of 1e-8 and set only where `op` is `OP_FILL`."""
+
+    op: int
+    status: int | None
+    qty: int | None
+    px: int | None
+    fee: int | None
+    fee_currency: str | None
+    fill_no: int | None
+
+
+def hot_columns(event: Event) -> HotColumns:
+    """Return what the hot columns hold for *event*."""
+    if not isinstance(event, OrderEvent):
+        op = OP_BODY if isinstance(event, _NEED_BODY) else OP_NEITHER
+        return HotColumns(op, None, None, None, None, None, None)
+    status = STATUS_CODES[event.order_status]
+    if isinstance(event, _PLAIN_FILLS):
+        return _fill_columns(event, status)
+    if isinstance(event, _AMENDMENTS):
+        return HotColumns(OP_BODY, status, None, None, None, None, event.fill_no)
+    op = OP_BODY if isinstance(event, _NEED_BODY) else OP_ORDER
+    return HotColumns(op, status, None, None, None, None, None)
+
+
+def _fill_columns(event: OrderFilled | OrderFilledV1 | FillInferred, status: int) -> HotColumns:
+    """Return those of a fill: its figures where all of them fit, else the body is needed."""
+    needs_body = HotColumns(OP_BODY, status, None, None, None, None, event.fill_no)
+    qty = scaled(event.last_qty)
+    px = None if event.last_px is None else scaled(event.last_px)
+    if qty is None or px is None:
+        return needs_body
+    if event.side is not Side.BUY:
+        qty = -qty
+    if isinstance(event, FillInferred):
+        return HotColumns(OP_FILL, status, qty, px, None, None, event.fill_no)
+    if event.replaces:
+        return needs_body
+    if event.commission is None:
+        return HotColumns(OP_FILL, status, qty, px, None, None, event.fill_no)
+    fee = scaled(event.commission)
+    if fee is None:
+        return needs_body
+    return HotColumns(OP_FILL, status, qty, px, fee, event.commission_currency, event.fill_no)

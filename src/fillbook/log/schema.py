@@ -1,0 +1,47 @@
+"""Recognize a ledger file, and apply the steps in `migrations/` to one that is empty or older.
+
+The same steps are applied by `sqlite-utils migrate FILE migrations/`, to the same result.
+`sqlite-utils` is only imported where there is a step to apply: it costs more than opening a ledger.
+"""
+
+from runpy import run_path
+
+from fillbook._resources import migrations_path
+from fillbook.errors import LedgerTooNew, NotALedger
+from fillbook.log._sqlite import Connection
+
+__all__ = ["APPLICATION_ID", "FORMAT_VERSION", "format_of", "migrate"]
+
+APPLICATION_ID = 0x46424B4C
+FORMAT_VERSION = 1
+
+
+def format_of(connection: Connection, path: str) -> int:
+    """Return the file's format version, 0 where it is an empty database.
+
+    Raises `NotALedger` for another program's database and `LedgerTooNew`; SQLite's own errors
+    pass through.
+    """
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if count or application_id:
+            raise NotALedger(path, "an SQLite database of something else")
+        return 0
+    if version > FORMAT_VERSION:
+        raise LedgerTooNew(path, version, FORMAT_VERSION)
+    return int(version)
+
+
+def migrate(connection: Connection) -> None:
+    """Apply every step that is missing, inside the caller's transaction.
+
+    The caller has begun it with BEGIN IMMEDIATE: two processes that both find an empty file would
+    otherwise both make the schema.
+    """
+    assert connection.in_transaction
+    from sqlite_utils import Database
+
+    steps = run_path(str(migrations_path() / "migrations.py"))["fillbook"]
+    steps.apply(Database(connection, recursive_triggers=False))

@@ -1,0 +1,301 @@
+"""Put staged rows into the file, and stop where the disk does.
+
+One thread at a time uses a `Writer`; who that is, its owner sees to.  A commit that raises is in
+doubt: whether it is in the file is found out by reading the head again, and it is never tried again
+on the connection that raised.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from operator import attrgetter
+
+from attrs import define, field
+
+from fillbook.errors import AppendRefused, LedgerDamaged, LedgerInUse, LogError, StorageFailed
+from fillbook.log._sqlite import Connection, Error, IntegrityError, trouble
+from fillbook.log.chain import genesis
+from fillbook.log.group import Request
+from fillbook.log.heads import HeadsFile
+from fillbook.log.opening import Ballast, Durability, connect_writer
+from fillbook.log.port import Head, Record, Run
+from fillbook.log.queries import RECORD_SQL
+from fillbook.log.schema import FORMAT_VERSION
+from fillbook.log.staging import COLUMNS, Lookup, Stage
+
+__all__ = ["Writer"]
+
+_INSERT_EVENT = (
+    f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+)
+_INSERT_RAW = "INSERT INTO raws (seq, length, salt, sha256, raw) VALUES (?, ?, ?, ?, ?)"
+_INSERT_RUN = (
+    "INSERT INTO runs (epoch, run_id, boot_id, pid, host, program_version, ts_opened)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_as_row = attrgetter(*COLUMNS)
+
+
+@define(eq=False)
+class Writer:
+    """The writing connection, what is staged on it, and whether it still may be used.
+
+    Attributes:
+        run: This writer's time at the ledger; its row is written with the first event, so that
+            opening alone changes nothing.
+        head: Where the file ends, as committed.
+        problem: Why the handle stopped; empty while it works.
+        is_for_feedback: The disk ran full and the ballast is gone: only feedback is still taken.
+        warnings: What is amiss without stopping anything.
+    """
+
+    path: str
+    durability: Durability
+    connection: Connection
+    run: Run
+    ledger_id: bytes
+    head: Head
+    clock: Callable[[], int]
+    mono: Callable[[], int]
+    heads: HeadsFile | None = None
+    ballast: Ballast | None = None
+    problem: str = ""
+    is_for_feedback: bool = False
+    warnings: list[str] = field(factory=list)
+    stage: Stage = field(init=False)
+    _is_run_written: bool = False
+    _staged: list[tuple[Request, list[Record]]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        boot_id = self.run.boot_id
+        self.stage = Stage(
+            self.ledger_id,
+            self.run.run_id.encode(),
+            None if boot_id is None else boot_id.encode(),
+            self.run.epoch,
+            Lookup(self._version_of, self._by_key, self._by_client_order),
+            self.head,
+        )
+
+    # ---- one transaction
+
+    def begin(self) -> None:
+        """Begin a transaction where none is open; nobody else can write until it ends."""
+        if not self.connection.in_transaction:
+            self.connection.execute("BEGIN IMMEDIATE")
+
+    def flush(self) -> None:
+        """Write what is staged and commit; without anything staged only end the transaction."""
+        stage = self.stage
+        if not stage.records:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            return
+        if not self._is_run_written:
+            run = self.run
+            self.connection.execute(
+                _INSERT_RUN,
+                (
+                    run.epoch,
+                    run.run_id,
+                    run.boot_id,
+                    run.pid,
+                    run.host,
+                    run.program_version,
+                    run.ts_opened,
+                ),
+            )
+        self.connection.executemany(_INSERT_EVENT, map(_as_row, stage.records))
+        if stage.raws:
+            self.connection.executemany(_INSERT_RAW, stage.raws)
+        self.connection.execute("COMMIT")
+        self._is_committed()
+        if self.heads is not None and self.heads.is_due(self.head.seq, self.mono()):
+            self.note_head()
+
+    def discard(self) -> None:
+        """Roll back and forget what is staged."""
+        if not self.problem and self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        self.stage.restart(self.head)
+
+    def note_head(self) -> None:
+        """Write the head down outside the file, once it is safe in it."""
+        assert self.heads is not None
+        try:
+            if self.durability != "strict":  # there every commit has synced the WAL already
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self.heads.write(self.head, self.run.epoch, self.clock(), self.mono())
+        except (OSError, Error) as exc:
+            self.heads.started(self.head.seq, self.mono())
+            self.warnings.append(f"{self.path}.heads could not be written ({exc})")
+
+    def finish(self) -> None:
+        """Make the file complete, write its head down and close; a stopped handle is closed."""
+        if self.problem:
+            return
+        if self.durability == "bulk":
+            self._sync_all()
+        if self.heads is not None and self.heads.is_behind(self.head.seq):
+            self.note_head()
+        self._close_quietly()
+
+    # ---- many requests, one transaction
+
+    def commit(self, requests: list[Request]) -> None:
+        """Settle every request: append it whole, or give it its error."""
+        for request in requests:
+            if (error := self.refusal(request.is_feedback)) is not None:
+                request.error = error
+        todo = [request for request in requests if not request.is_settled]
+        if not todo:
+            return
+        self._staged = []
+        try:
+            self._commit_together(todo)
+        except IntegrityError as exc:
+            self.discard()
+            if len(todo) == 1:
+                todo[0].error = AppendRefused(str(exc))
+                return
+            for request in todo:  # one of them breaks a rule of the file: find out which
+                if not request.is_settled:
+                    self.commit([request])
+        except Error as exc:
+            self._stop(exc, todo)
+        except BaseException:
+            # An interrupt: what it cut short is rolled back, unless it came after the commit.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self._find_out()
+            raise
+
+    def refusal(self, is_feedback: bool) -> LogError | None:
+        """Return why nothing can be appended, None where it can."""
+        if self.problem:
+            return StorageFailed(self.path, self.problem)
+        if self.is_for_feedback and not is_feedback:
+            return StorageFailed(self.path, "the disk ran full, only feedback is still recorded")
+        return None
+
+    def stop(self, exc: Error) -> LogError:
+        """Undo what is staged, take the handle out of use where *exc* means so, say what it means.
+
+        With the disk full and the ballast there, the handle goes on, on a new connection and for
+        feedback only.
+        """
+        kind = trouble(exc)
+        if kind in ("", "busy", "constraint"):
+            self.discard()
+            if kind == "busy":
+                return LedgerInUse(self.path, "another program")
+            return AppendRefused(str(exc))
+        if kind == "full" and self._reopen_without_ballast():
+            return StorageFailed(self.path, "the disk is full")
+        self.problem = "the disk is full" if kind == "full" else str(exc)
+        self.stage.restart(self.head)
+        self._close_quietly()
+        if kind in ("damaged", "not a database"):
+            return LedgerDamaged(self.path, f"SQLite found it damaged ({exc})")
+        return StorageFailed(self.path, self.problem)
+
+    def _commit_together(self, todo: list[Request]) -> None:
+        self.begin()
+        for request in todo:
+            try:
+                records = self.stage.add(request.drafts, self.clock(), self.mono())
+            except LogError as exc:
+                request.error = exc
+            else:
+                self._staged.append((request, records))
+        self.flush()
+        self._settle()
+
+    def _settle(self) -> None:
+        for request, records in self._staged:
+            request.records = records
+        self._staged = []
+
+    def _stop(self, exc: Error, todo: list[Request]) -> None:
+        had_room = not self.is_for_feedback
+        error = self.stop(exc)
+        left = [request for request in todo if not request.is_settled]
+        if had_room and self.is_for_feedback:
+            # On the new connection, whose head has shown that they are not in the file.
+            self.commit([request for request in left if request.is_feedback])
+        for request in left:
+            if not request.is_settled:
+                request.error = copy(error)  # each caller raises its own
+
+    # ---- after trouble
+
+    def _reopen_without_ballast(self) -> bool:
+        """Give the ballast back and go on, for feedback only; False where there is none left."""
+        if self.ballast is None or self.is_for_feedback or not self.ballast.release():
+            return False
+        self._close_quietly()
+        try:
+            self.connection = connect_writer(self.path, self.durability)
+            self._find_out()
+        except (LogError, Error):
+            return False
+        self.is_for_feedback = True
+        self.warnings.append(
+            f"{self.path}: the disk is full; the ballast was released, only feedback is recorded"
+        )
+        return True
+
+    def _find_out(self) -> None:
+        """Learn from the file whether what was staged got into it."""
+        found = self.connection.execute(
+            "SELECT seq, event_hash FROM events ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        head = Head(0, genesis(self.ledger_id)) if found is None else Head(*found)
+        if self.stage.records and head == self.stage.head:
+            self._is_committed()
+            self._settle()
+        else:
+            self.head = head
+            self.stage.restart(head)
+
+    def _sync_all(self) -> None:
+        """Sync a file that was written without; one more commit makes SQLite sync the WAL."""
+        try:
+            for statement in (
+                "PRAGMA synchronous=FULL",
+                "BEGIN IMMEDIATE",
+                f"PRAGMA user_version={FORMAT_VERSION}",
+                "COMMIT",
+                "PRAGMA wal_checkpoint(TRUNCATE)",
+            ):
+                self.connection.execute(statement)
+        except Error as exc:
+            raise self.stop(exc) from exc
+
+    def _is_committed(self) -> None:
+        self._is_run_written = True
+        self.head = self.stage.head
+        self.stage.written()
+
+    def _close_quietly(self) -> None:
+        """Close a connection that failed; what it could say about that is known already."""
+        with suppress(Error):
+            self.connection.close()
+
+    # ---- what the stage asks
+
+    def _version_of(self, stream: int) -> int:
+        version: int = self.connection.execute(
+            "SELECT coalesce(max(version), 0) FROM events WHERE stream = ?", (stream,)
+        ).fetchone()[0]
+        return version
+
+    def _by_key(self, key: str) -> Record | None:
+        row = self.connection.execute(f"{RECORD_SQL} WHERE idempotency_key = ?", (key,)).fetchone()
+        return None if row is None else Record(*row)
+
+    def _by_client_order(self, client_order_id: str) -> int | None:
+        row = self.connection.execute(
+            "SELECT seq FROM events WHERE client_order_id = ?", (client_order_id,)
+        ).fetchone()
+        return None if row is None else row[0]
