@@ -370,7 +370,8 @@ def _hold(draft: Draft, reference: str, amendment: Held, bust: bool, report: Ord
 def _apply_amendment(draft: Draft, fill_no: int, reference: str, amendment: Held) -> None:
     fill = draft.fill(fill_no)
     draft.now.add(-fill.qty, fill.px)
-    history = [*fill.history, (_time_of(draft, amendment), amendment.qty or _ZERO)]
+    changed = (_time_of(draft, amendment), amendment.qty or _ZERO, amendment.px)
+    history = [*fill.history, changed]
     if amendment.qty is None:
         draft.fills[fill_no] = evolve(fill, qty=_ZERO, is_busted=True, history=history)
         draft.emit(

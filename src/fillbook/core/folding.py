@@ -51,7 +51,7 @@ from fillbook.core.lifecycle import Lifecycle
 from fillbook.core.orders import Fill, Held, Inferred, Order, Request
 from fillbook.core.values import CLOSED, OrderStatus, Origin
 
-__all__ = ["NOT_SAID_BY_VENUE", "drift", "fold_order", "open_order"]
+__all__ = ["NOT_SAID_BY_VENUE", "apply_states", "drift", "fold_order", "open_order"]
 
 _S = OrderStatus
 
@@ -64,6 +64,15 @@ NOT_SAID_BY_VENUE = (
 )
 """Events whose time says nothing about when the venue last spoke of the order."""
 
+_QUANTITIES = (
+    OrderFilled,
+    FillInferred,
+    FillBusted,
+    FillCorrected,
+    InferredFillReleased,
+    CommissionChanged,
+    AmendmentHeld,
+)
 _FACTS = (OrderFilled, FillInferred, FillBusted, FillCorrected, InferredFillReleased)
 
 
@@ -97,6 +106,25 @@ def fold_order(order: Order, event: OrderEvent, machine: Lifecycle) -> None:
             order.ts_closed = ts
     elif order.standing.closed is None:
         order.ts_closed = None
+
+
+def apply_states(order: Order, event: OrderEvent) -> None:
+    """Apply only what *event* says of ids, terms and states; fills and the machine are left out.
+
+    For a look at the past in another order of time, where each fill is put in its place as it
+    stood; `order_status` is then `order.standing.status()`.
+    """
+    order.version += 1
+    _note_ids(order, event)
+    if isinstance(event, OrderRestated):
+        event = evolve(event, rescaled_from=None)
+    if not isinstance(event, _QUANTITIES):
+        _FOLDS[type(event)](order, event)
+    for flag in event.flags:
+        if flag not in order.flags:
+            order.flags.append(flag)
+    if event.order_status in CLOSED:
+        order.ts_closed = event.ts_event if order.ts_closed is None else order.ts_closed
 
 
 def drift(order: Order, event: OrderEvent) -> str | None:
@@ -220,7 +248,7 @@ def _restated(order: Order, event: OrderRestated) -> None:
         for fill_no, fill in order.fills.items():
             qty = ROUNDED.multiply(fill.qty, ratio)
             px = None if fill.px is None else ROUNDED.divide(fill.px, ratio)
-            history = [*fill.history, (event.ts_event, qty)]
+            history = [*fill.history, (event.ts_event, qty, px)]
             order.fills[fill_no] = evolve(fill, qty=qty, px=px, history=history)
         now.rescale(event.cum_qty)
     if event.reopened:
@@ -368,7 +396,7 @@ def _busted(order: Order, event: FillBusted) -> None:
     for currency, amount in fill.commissions.items():
         _charge(order, fill, currency, -amount)
     order.fills[event.fill_no] = evolve(
-        fill, qty=zero, is_busted=True, history=[*fill.history, (event.ts_event, zero)],
+        fill, qty=zero, is_busted=True, history=[*fill.history, (event.ts_event, zero, None)],
         commissions={},
     )  # fmt: skip
     order.held.pop(event.exec_ref_id, None)
@@ -381,7 +409,7 @@ def _corrected(order: Order, event: FillCorrected) -> None:
     order.fills[event.fill_no] = evolve(
         fill, qty=event.last_qty, px=event.last_px, is_busted=False,
         exec_id=event.exec_id or fill.exec_id,
-        history=[*fill.history, (event.ts_event, event.last_qty)],
+        history=[*fill.history, (event.ts_event, event.last_qty, event.last_px)],
     )  # fmt: skip
     if event.exec_id is not None:
         order.fill_ids[event.exec_id] = event.fill_no

@@ -32,7 +32,8 @@ class Fill:
         px: None is unknown.
         reported_qty, reported_px: As first told, to know the same content again.
         ts: When it happened; None is not known.
-        history: (ts, qty) of each later change, so that a claim can be judged as of its own time.
+        history: (ts, qty, px) of each later change, so that a claim can be judged as of its own
+            time.
         commissions: What the fill cost, per currency.
     """
 
@@ -46,7 +47,7 @@ class Fill:
     ts: int | None
     is_inferred: bool = False
     is_busted: bool = False
-    history: list[tuple[int | None, Decimal]] = field(factory=list)
+    history: list[tuple[int | None, Decimal, Decimal | None]] = field(factory=list)
     commissions: dict[str, Decimal] = field(factory=dict)
 
     def qty_at(self, ts: int) -> Decimal:
@@ -54,10 +55,20 @@ class Fill:
         if self.ts is not None and self.ts > ts:
             return _ZERO
         qty = self.reported_qty
-        for changed, later in self.history:
+        for changed, later, _ in self.history:
             if changed is None or changed <= ts:
                 qty = later
         return qty
+
+    def px_at(self, ts: int) -> Decimal | None:
+        """Return the price as the venue told it by *ts*; an inferred fill has only the present."""
+        if self.is_inferred:
+            return self.px
+        px = self.reported_px
+        for changed, _, later in self.history:
+            if changed is None or changed <= ts:
+                px = later
+        return px
 
 
 @frozen

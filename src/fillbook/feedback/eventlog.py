@@ -12,7 +12,7 @@ from typing import Any
 from fillbook.core.events import OrderEvent
 from fillbook.log.port import Record
 
-__all__ = ["EVENTS", "JsonLines", "log_event", "redacted"]
+__all__ = ["EVENTS", "JsonLines", "TextLines", "log_event", "redacted"]
 
 EVENTS = logging.getLogger("fillbook.events")
 
@@ -41,6 +41,14 @@ def log_event(record: Record) -> None:
     if isinstance(event, OrderEvent):
         where = f" {event.client_order_id or event.venue_order_id} {event.order_status}"
     EVENTS.log(level, "%d %s%s", record.seq, record.type, where, extra={"record": record})
+
+
+class TextLines(logging.Formatter):
+    """One line of words for people."""
+
+    def format(self, entry: logging.LogRecord) -> str:
+        """Return the line for *entry*, with secrets redacted."""
+        return redacted(f"{entry.levelname} {entry.getMessage()}")
 
 
 class JsonLines(logging.Formatter):

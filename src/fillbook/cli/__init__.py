@@ -1,0 +1,101 @@
+"""The command `fillbook`.  Each verb lives in a module of its own, loaded when it is used."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from fillbook import __version__
+from fillbook.errors import FillbookError
+
+__all__ = ["main"]
+
+_VERBS = {
+    "import": ("importing", "Read a file of messages into a ledger."),
+    "orders": ("listing", "List the orders of a ledger."),
+    "positions": ("listing", "List the positions, averages and profit of a ledger."),
+    "state": ("stating", "Show orders and positions as of a moment in the past."),
+    "export": ("exporting", "Write a ledger out for others: events with hashes, or CSV."),
+    "backup": ("backing", "Copy a ledger, live or not, and verify the copy."),
+    "tail": ("tailing", "Show the last events, and the next ones as they come."),
+    "verify": ("verifying", "Check that a ledger is whole and says the truth about itself."),
+    "doctor": ("doctoring", "Check this machine and one ledger's surroundings."),
+    "demo": ("demoing", "Trade a seeded day on the paper exchange and show the book."),
+}
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module only when that verb is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _VERBS:
+            return None
+        module = import_module(f"fillbook.cli.{_VERBS[name][0]}")
+        command = getattr(module, f"{name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Try `fillbook demo`, or `fillbook COMMAND --help`.",
+)
+@click.version_option(__version__, message="fillbook %(version)s")
+def fillbook() -> None:
+    """The ledger that a trading robot can trust.
+
+    A day of orders and reports goes in; orders, positions and profit come
+    out, and every number can be explained.  One file, no server.
+
+    Exit status: 0 done; 1 finished, but something was set aside, is disputed
+    or does not verify; 2 could not start or could not finish.
+    """
+
+
+def main() -> None:
+    """Run the command; the process ends with its exit status and never with a traceback."""
+    try:
+        status = fillbook(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        _say("interrupted")
+        status = 130
+    except click.ClickException as exc:
+        exc.show()
+        status = exc.exit_code
+    except click.exceptions.Exit as exc:
+        status = exc.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted; what was committed is in the ledger")
+        status = 130
+    except BrokenPipeError:
+        # whoever read our output has had enough; nothing is left to say to them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except FillbookError as exc:
+        _say(str(exc))
+        status = 2
+    except MemoryError:
+        _say("out of memory; what was committed is in the ledger")
+        status = 2
+    except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
+        _say(f"{where}{exc.strerror or exc}")
+        status = 2
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(sentence: str) -> None:
+    try:
+        print(f"fillbook: {sentence}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -1,0 +1,143 @@
+"""Options, parsers and printers that several verbs share."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import click
+
+from fillbook.core.exact import decimal_of
+from fillbook.errors import BadInput, BadValue
+
+__all__ = [
+    "as_json",
+    "instant_ns",
+    "json_option",
+    "ledger_option",
+    "log_option",
+    "marks_of",
+    "note",
+    "print_json",
+    "print_table",
+]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def ledger_option(command: _Command) -> _Command:
+    """Add `--ledger FILE`."""
+    return click.option(
+        "--ledger", required=True, metavar="FILE", help="The ledger file, as in sber.ledger."
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Add `--json`."""
+    return click.option("--json", "as_json_", is_flag=True, help="Print JSON for machines.")(
+        command
+    )
+
+
+def log_option(command: _Command) -> _Command:
+    """Add `--log`: every event as a log line on standard error."""
+    return click.option(
+        "--log",
+        "log_form",
+        type=click.Choice(["text", "json"]),
+        help="Also log every event to standard error, as text or JSON lines.",
+        callback=_start_logging,
+        expose_value=False,
+    )(command)
+
+
+def _start_logging(_: click.Context, __: click.Parameter, form: str | None) -> None:
+    if form is None:
+        return
+    from fillbook.feedback.eventlog import EVENTS, JsonLines, TextLines
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    EVENTS.handlers = [handler]
+    EVENTS.setLevel(logging.INFO)
+    EVENTS.propagate = False
+
+
+def as_json(value: object) -> str:
+    """Return *value* as compact JSON in UTF-8's own letters."""
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
+def print_json(value: object) -> None:
+    """Print *value* as one line of JSON."""
+    print(as_json(value))
+
+
+def note(sentence: str) -> None:
+    """Tell the person at the terminal something that is no result."""
+    print(f"fillbook: {sentence}", file=sys.stderr, flush=True)
+
+
+def marks_of(texts: Iterable[str]) -> dict[str, Decimal]:
+    """Return the prices of `--mark INSTRUMENT=PX` options."""
+    marks = {}
+    for text in texts:
+        instrument_id, equals, px = text.rpartition("=")
+        try:
+            if not equals or not instrument_id:
+                raise BadValue("", "it has the form INSTRUMENT=PX")
+            marks[instrument_id] = decimal_of(px)
+        except BadValue as bad:
+            raise BadInput(f"--mark {text}: {bad}", "as in --mark SBER=275.50") from bad
+    return marks
+
+
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(?:Z|\+00:00)?", re.A
+)
+
+
+def instant_ns(text: str) -> int | None:
+    """Return an RFC 3339 time in UTC as ns since 1970; None where *text* is none."""
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction = match.groups()
+    try:
+        moment = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
+            tzinfo=UTC,
+        )  # fmt: skip
+    except ValueError:
+        return None
+    whole = int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    return whole * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def print_table(
+    title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]
+) -> None:
+    """Print a table for people: (heading, is it a number) per column; readable in 80 columns.
+
+    On a pipe the table is as wide as it needs to be, so that nothing is cut.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    table = Table(
+        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False,
+        show_edge=False,
+    )  # fmt: skip
+    for heading, is_number in columns:
+        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)

@@ -1,0 +1,288 @@
+"""Put the parts together: the only place that names a concrete log.
+
+Everything above asks here for an opened ledger, its book, or an import; everything below knows only
+the ports.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from fillbook import __version__
+from fillbook.brokers.fix import FixLog, read_fix, sniff
+from fillbook.brokers.jsonlines import JsonLines, read_jsonl
+from fillbook.brokers.port import Message
+from fillbook.core.book import Book
+from fillbook.core.events import ImportProgressed
+from fillbook.core.exact import plain
+from fillbook.core.policies import AT_ONCE, FillPolicy
+from fillbook.core.replaying import book_state, replay, restore
+from fillbook.errors import BadInput
+from fillbook.feedback.intake import Progress, Tally, known_prefix, take_in
+from fillbook.feedback.recorder import Judgement
+from fillbook.log.columns import STATUS_OF_CODE
+from fillbook.log.port import Log, Reader, Record
+
+__all__ = [
+    "MEMORY",
+    "Durability",
+    "ImportResult",
+    "LogHistory",
+    "import_file",
+    "open_log",
+    "open_reader",
+    "recover",
+    "save_state",
+]
+
+MEMORY = ":memory:"
+
+Durability = Literal["strict", "relaxed", "bulk", "none"]
+
+SNAPSHOT_EVERY = 5000
+"""Events between two snapshots that a clean stop saves."""
+
+_REDUCERS = (
+    "book", "deciding_status", "events", "exact", "folding", "lifecycle", "orders", "position_book",
+    "positions", "replaying", "values",
+)  # fmt: skip
+
+
+class LogHistory:
+    """What a book asks its log again; the records are the log's own."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def record(self, seq: int) -> Record:
+        """Return one record; `LookupError` where the log has none."""
+        for record in self._reader.records(after=seq - 1, upto=seq):
+            return record
+        raise LookupError(f"the log has no seq {seq}")
+
+    def stream_records(self, stream: int, upto: int) -> Iterable[Record]:
+        """Return the records of one stream up to *upto*."""
+        return self._reader.records(stream=stream, upto=upto)
+
+    def position_records(self, number: int, upto: int) -> Iterable[Record]:
+        """Return the records of one position up to *upto*."""
+        return self._reader.records(position=number, upto=upto)
+
+    def find_client_order(self, client_order_id: str) -> int | None:
+        """Return the stream whose chain has this id."""
+        return self._reader.find_client_order(client_order_id)
+
+    def find_venue_orders(self, venue_order_id: str) -> list[int]:
+        """Return the streams that ever had this venue id."""
+        return self._reader.find_venue_orders(venue_order_id)
+
+    def find_trades(self, trade_id: str) -> list[int]:
+        """Return the streams with a fill of this id."""
+        return self._reader.find_trades(trade_id)
+
+
+# ---- ledgers
+
+
+def open_log(
+    path: str, *, durability: Durability = "strict", create: bool = True, robot: str = ""
+) -> Log:
+    """Open the ledger at *path* for writing; `:memory:` keeps nothing.
+
+    Raises what `SqliteLog.open` raises; nothing is written then.
+    """
+    from fillbook.log.sqlite import SqliteLog
+
+    if path == MEMORY:
+        durability = "none"
+    return SqliteLog.open(path, durability=durability, create=create, robot=robot)
+
+
+def open_reader(path: str) -> Any:
+    """Open the ledger at *path* for reading, beside whoever writes it."""
+    from fillbook.log.reader import open_reader as open_it
+
+    return open_it(path)
+
+
+@cache
+def reducer_fingerprint() -> str:
+    """Return what tells this program's fold from any other one's: a digest of its source."""
+    digest = hashlib.sha256(__version__.encode())
+    core = resources.files("fillbook.core")
+    for name in _REDUCERS:
+        digest.update(core.joinpath(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def recover(reader: Reader, upto: int | None = None, *, use_snapshot: bool = True) -> Book:
+    """Return the book as of *upto* (default: the head): from the snapshot, then the rows after.
+
+    A snapshot that does not fit this program or this chain is ignored.
+    """
+    history = LogHistory(reader)
+    book = Book(history)
+    if upto is None and use_snapshot:
+        saved = reader.load_snapshot(reducer_fingerprint())
+        if saved is not None:
+            book = restore(json.loads(saved[1]), history)
+    replay(book, reader.rows(after=book.seq, upto=upto), history, STATUS_OF_CODE)
+    return book
+
+
+def save_state(log: Log, book: Book) -> None:
+    """Save a snapshot of *book*, the fold of *log* up to its head, and the derived positions."""
+    book.refresh_positions()
+    state = json.dumps(book_state(book), separators=(",", ":"))
+    log.save_snapshot(book.seq, reducer_fingerprint(), state)
+    log.refresh_positions(list(_position_rows(book)), book.seq)
+
+
+def _position_rows(book: Book) -> Iterator[tuple[str | int | None, ...]]:
+    for view in book.position_views():
+        row = view.as_json()
+        yield (
+            view.account_id, view.instrument_id, plain(view.position_qty), _text(row["avg_px"]),
+            _text(row["realized_pnl_gross"]), _text(row["realized_pnl"]), view.pnl_currency,
+            view.trade_count,
+        )  # fmt: skip
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+# ---- importing
+
+
+class ImportResult:
+    """What an import did, with what the reader of the file noticed.
+
+    Attributes:
+        tally: The messages by outcome, the reasons, the head afterwards.
+        form: `jsonl` or `fix`.
+        believed: FIX messages with a wrong checksum that were believed (`--checksum warn`).
+        skipped: FIX messages of no concern, by MsgType.
+        junk_lines: Lines without a message.
+        warnings: What the ledger had to say when it was opened.
+    """
+
+    def __init__(self, tally: Tally, form: str, source: JsonLines | FixLog) -> None:
+        self.tally = tally
+        self.form = form
+        self.believed = source.believed if isinstance(source, FixLog) else 0
+        self.skipped = dict(source.skipped) if isinstance(source, FixLog) else {}
+        self.junk_lines = source.junk_lines if isinstance(source, FixLog) else 0
+        self.warnings: list[str] = []
+
+
+def import_file(
+    file: str,
+    ledger: str,
+    *,
+    form: Literal["auto", "jsonl", "fix"] = "auto",
+    checksum: Literal["refuse", "warn"] = "refuse",
+    durability: Durability = "strict",
+    policy: FillPolicy = AT_ONCE,
+    on_judgement: Callable[[Message, Judgement], None] | None = None,
+    on_flush: Callable[[Progress], None] | None = None,
+) -> ImportResult:
+    """Import *file* (`-` is standard input) into the ledger at *ledger*, which is made if missing.
+
+    Raises `BadInput` for a file that cannot be read, and what `open_log` raises.  What was read
+    before an error is in the ledger up to the last commit, with a note of how far it reaches.
+    """
+    with _opened(file) as stream:
+        log = open_log(ledger, durability=durability)
+        try:
+            imports = [each.event for each in log.imports()]
+            ahead, known = known_prefix(
+                stream, (each for each in imports if isinstance(each, ImportProgressed))
+            )
+            beginning, ahead = _beginning(ahead)
+            if form == "auto":
+                form = sniff(beginning)
+            source = read_jsonl(ahead) if form == "jsonl" else read_fix(ahead, checksum)
+            book = recover(log)
+            before = book.seq
+            try:
+                tally = take_in(
+                    log,
+                    book,
+                    source,
+                    name=_name(file),
+                    form=form,
+                    known_bytes=known,
+                    policy=policy,
+                    on_judgement=on_judgement,
+                    on_flush=on_flush,
+                )
+            except OSError as exc:
+                raise BadInput(
+                    f"{file}: {exc.strerror or exc}: what was read until then is in the ledger",
+                    "mend the file and import it again: it goes on where it stopped",
+                ) from exc
+            if book.seq > before:
+                save_state(log, book)
+            result = ImportResult(tally, form, source)
+            result.warnings = [str(each) for each in log.warnings]
+            return result
+        finally:
+            log.close()
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == "-" else os.path.basename(file)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        if Path(file).is_dir():
+            raise BadInput(f"{file}: this is a directory", "name a file of messages")
+        stream = open(file, "rb")  # noqa: SIM115
+    except OSError as exc:
+        raise BadInput(
+            f"{file}: {exc.strerror}", "name a file that you may read, or - for standard input"
+        ) from exc
+    with stream:
+        yield stream
+
+
+class _Rewound:
+    """A stream some bytes of which were looked at."""
+
+    def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
+        self._beginning = beginning
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if self._beginning:
+            data = self._beginning
+            if 0 <= size < len(data):
+                data, self._beginning = data[:size], data[size:]
+            else:
+                self._beginning = b""
+            return data
+        return self._stream.read(size)
+
+
+def _beginning(stream: BinaryIO) -> tuple[bytes, Any]:
+    """Return the first few KiB of *stream*, and a stream that still has them."""
+    data = b""
+    while len(data) < 4096 and b"\n" not in data:
+        chunk = stream.read(4096 - len(data))
+        if not chunk:
+            break
+        data += chunk
+    return data, _Rewound(data, stream)
