@@ -111,6 +111,31 @@ def holder(path: str) -> str:
             time.sleep(0.01)
 
 
+def is_locked(path: str) -> str | None:
+    """Return, in words, who writes the ledger at *path* now; None where nobody does."""
+    try:
+        fd = os.open(path + ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder(path).rstrip(",")
+    finally:
+        os.close(fd)
+    return None
+
+
+def mount_of(folder: str) -> tuple[str | None, bool]:
+    """Return the type of the file system *folder* is on, and whether it is a network's."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            kind = file_system(folder, file.read())
+    except OSError:
+        return None, False
+    return kind, kind in _NETWORK
+
+
 def refuse_network(path: str) -> None:
     """Raise `LedgerNotWritable` where *path* is on a network file system."""
     try:
@@ -128,7 +153,13 @@ def refuse_network(path: str) -> None:
 
 
 def network_file_system(folder: str, mounts: str) -> str | None:
-    """Return the type of the network file system that *folder* is on, None where it is local.
+    """Return the type of the network file system that *folder* is on, None where it is local."""
+    kind = file_system(folder, mounts)
+    return kind if kind in _NETWORK else None
+
+
+def file_system(folder: str, mounts: str) -> str | None:
+    """Return the type of the file system that *folder* is on, None where nothing tells.
 
     *mounts* is the text of ``/proc/self/mountinfo``.
 
@@ -144,7 +175,7 @@ def network_file_system(folder: str, mounts: str) -> str | None:
         inside = folder == point or folder.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):  # a later mount on the same point hides the earlier
             best, kind = point, right.split(" ")[0]
-    return kind if kind in _NETWORK else None
+    return kind
 
 
 # ---- forks

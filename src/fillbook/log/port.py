@@ -253,6 +253,11 @@ class Batch(Protocol):
 class Log(Reader, Protocol):
     """Read and write a log."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is amiss without stopping anything, in words."""
+        ...
+
     def append(self, drafts: Sequence[Draft], *, feedback: bool = False) -> list[Record]:
         """Append *drafts*, all of them or none, and return their records once they are durable.
 

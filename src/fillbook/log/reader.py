@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -91,6 +92,21 @@ class SqliteReader(Queries):
                 return self._connection.execute(sql, parameters).fetchall()
             except Error as exc:
                 raise reading_error(self.path, exc) from exc
+
+    def copy_to(
+        self, target: Connection, pages: int, progress: Callable[[int, int, int], None]
+    ) -> None:
+        """Copy everything, as of one moment, into the empty database *target*."""
+        with self._lock:
+            assert self._connection is not None, "the reader is closed"
+            self._connection.execute("BEGIN")  # so that a writer's commits do not start it anew
+            try:
+                self._connection.execute("SELECT count(*) FROM meta").fetchall()
+                self._connection.backup(target, pages=pages, progress=progress)
+            except Error as exc:
+                raise reading_error(self.path, exc) from exc
+            finally:
+                self._connection.execute("ROLLBACK")
 
     def _open(self) -> None:
         try:

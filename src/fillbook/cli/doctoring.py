@@ -1,0 +1,35 @@
+"""`fillbook doctor`: is this a machine and a place to keep a ledger?"""
+
+import click
+from attrs import asdict
+
+from fillbook.cli.common import json_option, print_json, print_table
+from fillbook.log.health import examine
+
+__all__ = ["doctor_command"]
+
+
+@click.command("doctor", epilog="Example: fillbook doctor --ledger sber.ledger")
+@click.option("--ledger", metavar="FILE", help="Also look at this ledger and its surroundings.")
+@json_option
+def doctor_command(ledger: str | None, as_json_: bool) -> int:
+    """Check SQLite, pragmas, file system, clock, lock and checkpoint.
+
+    Exit status 1 means that there is a problem to mend.
+    """
+    findings = examine(ledger)
+    if as_json_:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        print_table(
+            "",
+            [("", False), ("what", False), ("found", False)],
+            [(_SIGNS[each.level], each.what, each.found) for each in findings],
+        )
+        for each in findings:
+            if each.remedy:
+                click.echo(f"{each.what}: {each.remedy}")
+    return 1 if any(finding.level == "problem" for finding in findings) else 0
+
+
+_SIGNS = {"ok": "ok", "warning": "note", "problem": "BAD"}
