@@ -35,8 +35,10 @@ def tail_command(ledger: str, count: int, follow: bool, raw: bool, as_json_: boo
         while True:
             for record in reader.records(after=seq):
                 seq = record.seq
-                told = _as_json if as_json_ else _as_text
-                print(told(reader, record, raw))
+                if as_json_:
+                    print(_as_json(reader, record, raw))
+                else:
+                    print(_as_text(reader, record, raw))
             if not follow:
                 return 0
             click.get_text_stream("stdout").flush()
