@@ -20,6 +20,9 @@ __all__ = [
     "event_hash",
     "genesis",
     "hash_of_record",
+    "hashed_rest",
+    "hashed_type_and_run",
+    "prefixed",
     "raw_digest",
     "utf8",
 ]
@@ -45,6 +48,40 @@ def genesis(ledger_id: bytes) -> bytes:
     return sha256(_GENESIS + ledger_id).digest()
 
 
+def prefixed(content: bytes | None) -> bytes:
+    """Return *content* after its length, as the chain takes texts and byte strings."""
+    return _NO_BYTES if content is None else _LENGTH(len(content)) + content
+
+
+def hashed_type_and_run(type_: str, run_id: str, boot_id: str | None) -> bytes:
+    """Return the middle of what the chain takes of an event: the same for all of a type and run."""
+    boot = None if boot_id is None else boot_id.encode()
+    return prefixed(type_.encode()) + prefixed(run_id.encode()) + prefixed(boot)
+
+
+def hashed_rest(
+    actor: bytes,
+    correlation: bytes | None,
+    idempotency_key: bytes | None,
+    input_hash: bytes | None,
+    raw_digest: bytes | None,
+    body: bytes,
+) -> bytes:
+    """Return the end of what the chain takes of an event: all that is known before its seq is."""
+    return b"".join(
+        (
+            _LENGTH(len(actor)),
+            actor,
+            _NO_BYTES if correlation is None else prefixed(correlation),
+            _NO_BYTES if idempotency_key is None else prefixed(idempotency_key),
+            _NO_BYTES if input_hash is None else prefixed(input_hash),
+            _NO_BYTES if raw_digest is None else prefixed(raw_digest),
+            _LENGTH(len(body)),
+            body,
+        )
+    )
+
+
 def event_hash(
     ledger_id: bytes,
     prev_hash: bytes,
@@ -58,53 +95,28 @@ def event_hash(
     mono_ns: int,
     epoch: int,
     causation: int | None,
-    type_: bytes,
-    run_id: bytes,
-    boot_id: bytes | None,
-    actor: bytes,
-    correlation: bytes | None,
-    idempotency_key: bytes | None,
-    input_hash: bytes | None,
-    raw_digest: bytes | None,
-    body: bytes,
+    type_and_run: bytes,
+    rest: bytes,
 ) -> bytes:
-    """Return the hash of one event, which covers the one before it."""
-    return sha256(
-        b"".join(
-            (
-                _EVENT,
-                _FIXED(
-                    ledger_id,
-                    prev_hash,
-                    seq,
-                    stream,
-                    version,
-                    type_version,
-                    _NO_INT if ts_event is None else ts_event,
-                    _NO_INT if ts_received is None else ts_received,
-                    ts_recorded,
-                    mono_ns,
-                    epoch,
-                    _NO_INT if causation is None else causation,
-                ),
-                _LENGTH(len(type_)),
-                type_,
-                _LENGTH(len(run_id)),
-                run_id,
-                _NO_BYTES if boot_id is None else _LENGTH(len(boot_id)) + boot_id,
-                _LENGTH(len(actor)),
-                actor,
-                _NO_BYTES if correlation is None else _LENGTH(len(correlation)) + correlation,
-                _NO_BYTES
-                if idempotency_key is None
-                else _LENGTH(len(idempotency_key)) + idempotency_key,
-                _NO_BYTES if input_hash is None else _LENGTH(len(input_hash)) + input_hash,
-                _NO_BYTES if raw_digest is None else _LENGTH(len(raw_digest)) + raw_digest,
-                _LENGTH(len(body)),
-                body,
-            )
-        )
-    ).digest()
+    """Return the hash of one event, which covers the one before it.
+
+    The last two come from `hashed_type_and_run` and `hashed_rest`.
+    """
+    fixed = _FIXED(
+        ledger_id,
+        prev_hash,
+        seq,
+        stream,
+        version,
+        type_version,
+        _NO_INT if ts_event is None else ts_event,
+        _NO_INT if ts_received is None else ts_received,
+        ts_recorded,
+        mono_ns,
+        epoch,
+        _NO_INT if causation is None else causation,
+    )
+    return sha256(_EVENT + fixed + type_and_run + rest).digest()
 
 
 def hash_of_record(ledger_id: bytes, prev_hash: bytes, record: "Record", run: "Run") -> bytes:
@@ -122,15 +134,15 @@ def hash_of_record(ledger_id: bytes, prev_hash: bytes, record: "Record", run: "R
         record.mono_ns,
         record.epoch,
         record.causation,
-        record.type.encode(),
-        run.run_id.encode(),
-        None if run.boot_id is None else run.boot_id.encode(),
-        record.actor.encode(),
-        None if record.correlation is None else record.correlation.encode(),
-        None if record.idempotency_key is None else record.idempotency_key.encode(),
-        record.input_hash,
-        record.raw_digest,
-        record.body.encode(),
+        hashed_type_and_run(record.type, run.run_id, run.boot_id),
+        hashed_rest(
+            record.actor.encode(),
+            None if record.correlation is None else record.correlation.encode(),
+            None if record.idempotency_key is None else record.idempotency_key.encode(),
+            record.input_hash,
+            record.raw_digest,
+            record.body.encode(),
+        ),
     )
 
 

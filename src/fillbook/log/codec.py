@@ -132,8 +132,11 @@ def _kind(cls: type[Any], attribute: "Attribute[Any]") -> _Kind:
 _ENCODERS: dict[type[Any], Callable[[Any], str]] = {}
 
 
-@lru_cache(maxsize=1 << 14)
 def _amount(value: Decimal) -> str:
+    text = str(value)
+    # Most are in plain form already, and to ask a cache would mean to hash a Decimal: slower.
+    if text.isdigit() or (text[-1] in "123456789" and "E" not in text and "N" not in text):
+        return f'"{text}"'
     if not value.is_finite():
         raise TypeError(f"{value!r} is not finite")
     return f'"{plain(value)}"'

@@ -83,7 +83,7 @@ def hot_columns(event: Event) -> HotColumns:
     if not isinstance(event, OrderEvent):
         op = OP_BODY if isinstance(event, _NEED_BODY) else OP_NEITHER
         return HotColumns(op, None, None, None, None, None, None)
-    status = STATUS_CODES[event.order_status]
+    status = _CODE_OF_TEXT[event.order_status._value_]  # an enum hashes slowly
     if isinstance(event, _PLAIN_FILLS):
         return _fill_columns(event, status)
     if isinstance(event, _AMENDMENTS):

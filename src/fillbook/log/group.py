@@ -1,8 +1,8 @@
 """Let threads that wait for the disk wait together: one commit for all that queue up meanwhile.
 
-The first caller leads: it commits for itself and for everyone queued by then.  Whoever queues up
-during that commit waits, and one of them leads the next.  Nobody waits for company that may not
-come, so a lone caller pays nothing.
+The first caller leads and commits for itself.  Whoever comes during that commit queues up, and the
+first of them leads the next commit, for all of them.  Nobody waits for company that may not come,
+so a lone caller pays next to nothing.
 """
 
 import threading
@@ -16,9 +16,9 @@ __all__ = ["Group", "Request"]
 
 
 class Request:
-    """What one caller wants appended, and what became of it."""
+    """What one caller wants appended, and what became of it: `records` or `error`."""
 
-    __slots__ = ("_gate", "drafts", "error", "is_feedback", "leads", "records")
+    __slots__ = ("drafts", "error", "gate", "is_feedback", "leads", "records")
 
     def __init__(self, drafts: Sequence[Prepared], is_feedback: bool) -> None:
         self.drafts = drafts
@@ -26,25 +26,13 @@ class Request:
         self.records: list[Record] | None = None
         self.error: Exception | None = None
         self.leads = False
-        self._gate = threading.Lock()
-        self._gate.acquire()
+        self.gate: threading.Lock | None = None
+        """Held while its caller has to wait."""
 
     @property
     def is_settled(self) -> bool:
         """True once it has its records or its error."""
         return self.records is not None or self.error is not None
-
-    def wait(self) -> None:
-        """Wait until it is settled, or is to lead.
-
-        Without a timeout: a caller that went away could never learn whether its events are in the
-        ledger.  The leader settles every request it took, whatever happens to it.
-        """
-        self._gate.acquire()
-
-    def wake(self) -> None:
-        """Let its caller go on."""
-        self._gate.release()
 
 
 class Group:
@@ -65,15 +53,13 @@ class Group:
         """Return the records of *request* once they are durable, or raise its error."""
         with self._lock:
             if self._has_leader:
+                request.gate = threading.Lock()
+                request.gate.acquire()
                 self._waiting.append(request)
             else:
                 self._has_leader = request.leads = True
-        if not request.leads:
-            try:
-                request.wait()
-            except BaseException:
-                self._leave(request)
-                raise
+        if request.gate is not None:
+            self._wait(request, request.gate)
         if request.leads:
             self._lead(request)
         if request.error is not None:
@@ -81,23 +67,44 @@ class Group:
         assert request.records is not None
         return request.records
 
+    def _wait(self, request: Request, gate: threading.Lock) -> None:
+        """Wait until *request* is settled, or is to lead.
+
+        Without a timeout: a caller that went away could never learn whether its events are in the
+        ledger.  The leader settles every request it took, or queues it again.
+        """
+        try:
+            gate.acquire()
+        except BaseException:  # an interrupt; a request that is being committed stays in
+            with self._lock:
+                if request in self._waiting:
+                    self._waiting.remove(request)
+                elif request.leads:
+                    self._pass_on()
+            raise
+
     def _lead(self, own: Request) -> None:
         requests = [own]
         try:
-            with self._lock:
-                requests += self._waiting
-                self._waiting.clear()
+            if own.gate is not None:  # it has waited, and so have others behind it
+                with self._lock:
+                    requests += self._waiting
+                    self._waiting.clear()
             self._commit(requests)
         finally:
-            others = requests[1:]
             with self._lock:
-                self._waiting.extendleft(
-                    reversed([request for request in others if not request.is_settled])
-                )
+                if len(requests) > 1:
+                    self._let_go(requests[1:])
                 self._pass_on()
-            for request in others:
-                if request.is_settled:
-                    request.wake()
+
+    def _let_go(self, others: list[Request]) -> None:
+        """Wake those that are settled, queue the others again; the caller holds the lock."""
+        for request in reversed(others):
+            if not request.is_settled:
+                self._waiting.appendleft(request)
+        for request in others:
+            if request.is_settled and request.gate is not None:
+                request.gate.release()
 
     def _pass_on(self) -> None:
         """Let the next in the queue lead; the caller holds the lock."""
@@ -105,12 +112,5 @@ class Group:
         if self._waiting:
             heir = self._waiting.popleft()
             heir.leads = True
-            heir.wake()
-
-    def _leave(self, request: Request) -> None:
-        """Take out a request whose caller was interrupted; one being committed stays in."""
-        with self._lock:
-            if request in self._waiting:
-                self._waiting.remove(request)
-            elif request.leads:
-                self._pass_on()
+            if heir.gate is not None:
+                heir.gate.release()

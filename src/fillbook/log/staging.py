@@ -14,7 +14,15 @@ from typing import Any
 from attrs import define, field, frozen
 
 from fillbook.errors import AppendRefused, IdempotencyConflict, VersionConflict
-from fillbook.log.chain import RAW_KEPT, RAW_LIMIT, event_hash, raw_digest, utf8
+from fillbook.log.chain import (
+    RAW_KEPT,
+    RAW_LIMIT,
+    event_hash,
+    hashed_rest,
+    hashed_type_and_run,
+    raw_digest,
+    utf8,
+)
 from fillbook.log.codec import encode
 from fillbook.log.columns import HotColumns, hot_columns
 from fillbook.log.port import Draft, Head, Record
@@ -36,19 +44,20 @@ _ACTORS = {
 }
 
 
-@frozen(slots=True)
+@define(eq=False)
 class Prepared:
-    """A draft with all that can be known of it before its seq."""
+    """A draft with all that can be known of it before its seq.
+
+    Attributes:
+        rest: What the chain takes of it besides the seq, see `chain.hashed_rest`.
+        raw: (length, salt, sha256, what is kept) of the raw message.
+    """
 
     draft: Draft
     body: str
-    body_bytes: bytes
     hot: HotColumns
-    actor: bytes
-    correlation: bytes | None
-    idempotency_key: bytes | None
+    rest: bytes
     raw: tuple[int, bytes, bytes, bytes] | None
-    """(length, salt, sha256, what is kept)"""
     raw_digest: bytes | None
 
 
@@ -57,7 +66,6 @@ def prepare(draft: Draft, new_salt: Callable[[int], bytes]) -> Prepared:
     event = draft.event
     body = encode(event)
     hot = hot_columns(event)
-    key = draft.idempotency_key
     try:
         _FITS(
             event.ts_event or 0,
@@ -70,9 +78,10 @@ def prepare(draft: Draft, new_salt: Callable[[int], bytes]) -> Prepared:
         )
     except StructError as exc:
         raise TypeError(f"{event.type}: a column takes integers of 64 bits: {exc}") from exc
-    for text in (draft.client_order_id, draft.venue_order_id):
-        if text is not None:
-            utf8(text)
+    if draft.client_order_id is not None:
+        utf8(draft.client_order_id)
+    if draft.venue_order_id is not None:
+        utf8(draft.venue_order_id)
     raw = digest = None
     if draft.raw is not None:
         whole = len(draft.raw) if draft.raw_length is None else draft.raw_length
@@ -81,17 +90,15 @@ def prepare(draft: Draft, new_salt: Callable[[int], bytes]) -> Prepared:
         salt = new_salt(16)
         raw = whole, salt, of_whole, kept
         digest = raw_digest(salt, whole, of_whole)
-    return Prepared(
-        draft,
-        body,
-        utf8(body),
-        hot,
+    rest = hashed_rest(
         _ACTORS[draft.actor],
         None if draft.correlation is None else utf8(draft.correlation),
-        None if key is None else utf8(key),
-        raw,
+        None if draft.idempotency_key is None else utf8(draft.idempotency_key),
+        draft.input_hash,
         digest,
+        utf8(body),
     )
+    return Prepared(draft, body, hot, rest, raw, digest)
 
 
 @frozen
@@ -112,19 +119,23 @@ class Stage:
 
     Attributes:
         records, raws: Rows not yet written, and their raw messages.
+        is_careful: Ask the file about unique keys.  Without, a key that is there already comes out
+            when the rows are written, as the file's own refusal.
     """
 
     ledger_id: bytes
-    run_id: bytes
-    boot_id: bytes | None
     epoch: int
+    run_id: str
+    boot_id: str | None
     lookup: Lookup
     head: Head
+    is_careful: bool = True
     records: list[Record] = field(factory=list)
     raws: list[tuple[Any, ...]] = field(factory=list)
     _versions: dict[int, int] = field(factory=dict)
     _keys: dict[str, Record] = field(factory=dict)
     _client_orders: dict[str, int] = field(factory=dict)
+    _types: dict[str, bytes] = field(factory=dict)
 
     def add(self, drafts: Sequence[Prepared], ts_recorded: int, mono_ns: int) -> list[Record]:
         """Stage *drafts* together and return their records; where one is refused, none is staged.
@@ -161,9 +172,9 @@ class Stage:
         draft = prepared.draft
         event = draft.event
         if draft.idempotency_key is not None:
-            first = self._keys.get(draft.idempotency_key) or self.lookup.by_key(
-                draft.idempotency_key
-            )
+            first = self._keys.get(draft.idempotency_key)
+            if first is None and self.is_careful:
+                first = self.lookup.by_key(draft.idempotency_key)
             if first is not None:
                 if first.input_hash != draft.input_hash:
                     raise IdempotencyConflict(draft.idempotency_key, first.seq)
@@ -183,7 +194,7 @@ class Stage:
         client_order_id = draft.client_order_id
         if client_order_id is not None:
             known = self._client_orders.get(client_order_id)
-            if known is None:
+            if known is None and self.is_careful:
                 known = self.lookup.by_client_order(client_order_id)
             if known is not None:
                 raise AppendRefused(
@@ -197,6 +208,10 @@ class Stage:
             position = seq
         elif position is not None and position < 0:
             position = _earlier(position, done).position
+        type_and_run = self._types.get(event.type)
+        if type_and_run is None:
+            type_and_run = hashed_type_and_run(event.type, self.run_id, self.boot_id)
+            self._types[event.type] = type_and_run
         hashed = event_hash(
             self.ledger_id,
             self.head.event_hash,
@@ -210,15 +225,8 @@ class Stage:
             mono_ns,
             self.epoch,
             causation,
-            event.type.encode(),
-            self.run_id,
-            self.boot_id,
-            prepared.actor,
-            prepared.correlation,
-            prepared.idempotency_key,
-            draft.input_hash,
-            prepared.raw_digest,
-            prepared.body_bytes,
+            type_and_run,
+            prepared.rest,
         )
         op, status, qty, px, fee, fee_currency, fill_no = prepared.hot
         record = Record(
