@@ -149,12 +149,12 @@ def _odd(day: Day, orders: list[Order]) -> list[tuple[str, str]]:
 def _agrees(day: Day, orders: list[Order], positions: list[PositionView]) -> bool:
     """Tell whether the exchange's own books show the same filled and held quantities."""
     truth: dict[str, list[dict[str, Any]]] = day.exchange.truth()
-    filled = {order.venue_order_ids[0]: order for order in orders if order.venue_order_ids}
+    known: dict[str | None, Order] = {}
+    for each in orders:
+        known |= dict.fromkeys((*each.venue_order_ids, *each.client_order_ids), each)
     for row in truth["orders"]:
-        order = filled.get(row["venue_order_id"])
-        if Decimal(row["cum_qty"]) and (
-            order is None or order.standing.cum_qty != Decimal(row["cum_qty"])
-        ):
+        order = known.get(row["client_order_id"]) or known.get(row["venue_order_id"])
+        if order is None or order.standing.cum_qty != Decimal(row["cum_qty"]):
             return False
     held = {(view.account_id, view.instrument_id): view.position_qty for view in positions}
     return all(

@@ -1,6 +1,7 @@
 """`fillbook tail`: the last events of a ledger, and the next ones as they come."""
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -41,7 +42,7 @@ def tail_command(ledger: str, count: int, follow: bool, raw: bool, as_json_: boo
                     print(_as_text(reader, record, raw))
             if not follow:
                 return 0
-            click.get_text_stream("stdout").flush()
+            sys.stdout.flush()
             time.sleep(_LOOK_EVERY_S)
 
 
