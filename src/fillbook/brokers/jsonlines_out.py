@@ -1,0 +1,129 @@
+"""Write a command or a report as one JSON line, in the form in which a day is imported.
+
+Each kind has its own keys and no others: a reader sets a message with an unknown key aside.
+What is None, or a flag that is not raised, is left out; `ts_received` is a key of `report` alone.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from json import JSONEncoder
+
+from fillbook.core.commands import CancelOrder, Command, ReplaceOrder, SubmitOrder
+from fillbook.core.exact import plain
+from fillbook.core.reports import (
+    CancelReject,
+    CashReport,
+    CommissionReport,
+    InstrumentReport,
+    MarkReport,
+    OrderReport,
+    PositionReport,
+    Report,
+    SplitReport,
+)
+
+__all__ = ["KINDS", "to_jsonl", "to_row", "to_time"]
+
+KINDS: dict[type[Command | Report], tuple[str, tuple[str, ...]]] = {
+    InstrumentReport: (
+        "instrument",
+        (
+            "instrument_id", "contract", "multiplier", "base_currency", "quote_currency",
+            "settlement_currency", "qty_step", "px_step", "lot_size",
+        ),
+    ),
+    SubmitOrder: (
+        "order",
+        (
+            "client_order_id", "account_id", "instrument_id", "side", "order_qty",
+            "cash_order_qty", "order_type", "limit_px", "stop_px", "time_in_force", "expire_time",
+            "venue", "ts_event",
+        ),
+    ),
+    CancelOrder: ("cancel", ("client_order_id", "orig_client_order_id", "ts_event")),
+    ReplaceOrder: (
+        "replace",
+        (
+            "client_order_id", "orig_client_order_id", "order_qty", "limit_px", "stop_px",
+            "ts_event",
+        ),
+    ),
+    OrderReport: (
+        "report",
+        (
+            "client_order_id", "orig_client_order_id", "venue_order_id", "account_id",
+            "instrument_id", "side", "exec_type", "order_status", "order_qty", "cum_qty",
+            "leaves_qty", "avg_px", "last_qty", "last_px", "exec_id", "exec_ref_id", "trade_id",
+            "commission", "commission_currency", "liquidity", "order_type", "limit_px", "stop_px",
+            "time_in_force", "expire_time", "venue", "last_mkt", "reason", "text",
+            "restatement_reason", "poss_dup", "poss_resend", "ts_event", "ts_received",
+        ),
+    ),
+    CancelReject: (
+        "cancel_reject",
+        (
+            "client_order_id", "orig_client_order_id", "venue_order_id", "order_status", "reason",
+            "text", "ts_event",
+        ),
+    ),
+    CommissionReport: (
+        "commission",
+        (
+            "account_id", "instrument_id", "venue_order_id", "side", "trade_id", "commission",
+            "commission_currency", "ts_event",
+        ),
+    ),
+    PositionReport: (
+        "position",
+        ("account_id", "instrument_id", "position_qty", "avg_px", "ts_event"),
+    ),
+    SplitReport: ("split", ("instrument_id", "numerator", "denominator", "ts_event")),
+    CashReport: (
+        "cash",
+        ("account_id", "instrument_id", "amount", "currency", "reason", "ts_event"),
+    ),
+    MarkReport: ("mark", ("instrument_id", "px", "ts_event")),
+}  # fmt: skip
+"""The kind of each message, and its keys in the order in which they are written."""
+
+_TIMES = {"ts_event", "ts_received", "expire_time"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = JSONEncoder(separators=(",", ":")).encode
+
+
+def to_jsonl(message: Command | Report) -> str:
+    """Return *message* as one line of JSON, without the line's end."""
+    return _encode(to_row(message))
+
+
+def to_row(message: Command | Report) -> dict[str, str | bool]:
+    """Return *message* as the object on its line: `kind`, then what it says."""
+    kind, keys = KINDS[type(message)]
+    row: dict[str, str | bool] = {"kind": kind}
+    for key in keys:
+        value = getattr(message, key)
+        if value is None or value is False:
+            continue
+        if isinstance(value, Decimal):
+            row[key] = plain(value)
+        elif key in _TIMES:
+            row[key] = to_time(value)
+        else:
+            row[key] = value if value is True else str(value)
+    return row
+
+
+def to_time(ns: int) -> str:
+    """Return nanoseconds since 1970 UTC in RFC 3339, with 3, 6 or 9 decimal places as needed."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    places = f"{rest:09}"
+    while len(places) > 3 and places.endswith("000"):
+        places = places[:-3]
+    return f"{_second(seconds)}.{places}Z"
+
+
+@lru_cache(maxsize=1 << 10)
+def _second(seconds: int) -> str:
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return moment.replace(tzinfo=None).isoformat()
