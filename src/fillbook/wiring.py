@@ -35,6 +35,7 @@ __all__ = [
     "Durability",
     "ImportResult",
     "LogHistory",
+    "checkpoint_problem",
     "import_file",
     "open_log",
     "open_reader",
@@ -110,6 +111,27 @@ def open_reader(path: str) -> Any:
     from fillbook.log.reader import open_reader as open_it
 
     return open_it(path)
+
+
+def checkpoint_problem(reader: Reader, path: str) -> tuple[str, str] | None:
+    """Return (expected, found) where the checkpoint beside the ledger and its head disagree."""
+    from fillbook.log.heads import read_checkpoint
+
+    checkpoint, _ = read_checkpoint(os.path.realpath(path))
+    if checkpoint is None:
+        return None
+    head = reader.head()
+    if checkpoint.ledger_id != reader.ledger_id:
+        return reader.ledger_id.hex(), f"a checkpoint of ledger {checkpoint.ledger_id.hex()}"
+    if checkpoint.seq > head.seq:
+        return f"at least seq {checkpoint.seq}, as the checkpoint knows", f"seq {head.seq}"
+    for record in reader.records(after=checkpoint.seq - 1, upto=checkpoint.seq):
+        if record.event_hash != checkpoint.event_hash:
+            return (
+                f"{checkpoint.event_hash.hex()} at seq {checkpoint.seq}",
+                record.event_hash.hex(),
+            )
+    return None
 
 
 @cache

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
-from fillbook.audit.verify import verify
 
+from fillbook.audit.verify import verify
 from fillbook.errors import BadInput, LedgerDamaged, LedgerNotWritable
 from fillbook.log._sqlite import Error, connect
 from fillbook.log.port import Head
