@@ -15,6 +15,7 @@ from fillbook.log.port import Record
 __all__ = ["EVENTS", "JsonLines", "TextLines", "log_event", "redacted"]
 
 EVENTS = logging.getLogger("fillbook.events")
+EVENTS.addHandler(logging.NullHandler())  # a library speaks only where somebody listens
 
 _SECRET = re.compile(
     r"""(?ix)
