@@ -24,9 +24,10 @@ class Message:
             `instrument`, `split`, `cash`, `mark`, or of FIX logs also `status_request`,
             `refusal`, `dont_know`; `unreadable` where not even that is known.
         content: The command or report; None where there is nothing to decide.
-        raw: The bytes as they came (of an oversized message the first 64 KiB).
+        raw: The bytes as they came: a line, or of a FIX log the message without the log's prefix
+            (of an oversized line the first 64 KiB).
         problem: Why the message is set aside, with the key's name; None where it could be read.
-        start: Offset in the file of the message's line.
+        start: Offset in the file of the message's line; FIX messages may share a line.
         raw_length, raw_sha256: Length and SHA-256 of the whole message, where `raw` is only its
             beginning; else None.
     """
