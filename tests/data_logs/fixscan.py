@@ -47,3 +47,11 @@ def scan(data: bytes) -> list[Scanned]:
         )
     assert len(found) == data.count(b"8=FIX")
     return found
+
+
+def without(message: Scanned, tag: int) -> bytes:
+    """Return a message without one of its fields, with its length and checksum made anew."""
+    body = re.search(rb"\x019=\d+(\x01.*\x01)10=", message.raw)[1]
+    body = re.sub(rb"(?<=\x01)%d=[^\x01]*\x01" % tag, b"", body)[1:]
+    text = b"8=FIX.4.4\x019=%d\x01%b" % (len(body), body)
+    return b"%b10=%03d\x01" % (text, sum(text) % 256)
