@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from fillbook import __version__
+from fillbook.audit.reimport import is_export, reimport
 from fillbook.brokers.fix import FixLog, read_fix, sniff
 from fillbook.brokers.jsonlines import JsonLines, read_jsonl
 from fillbook.brokers.port import Message
@@ -189,14 +190,14 @@ class ImportResult:
 
     Attributes:
         tally: The messages by outcome, the reasons, the head afterwards.
-        form: `jsonl` or `fix`.
+        form: `jsonl`, `fix` or `events`.
         believed: FIX messages with a wrong checksum that were believed (`--checksum warn`).
         skipped: FIX messages of no concern, by MsgType.
         junk_lines: Lines without a message.
         warnings: What the ledger had to say when it was opened.
     """
 
-    def __init__(self, tally: Tally, form: str, source: JsonLines | FixLog) -> None:
+    def __init__(self, tally: Tally, form: str, source: JsonLines | FixLog | None) -> None:
         self.tally = tally
         self.form = form
         self.believed = source.believed if isinstance(source, FixLog) else 0
@@ -209,7 +210,7 @@ def import_file(
     file: str,
     ledger: str,
     *,
-    form: Literal["auto", "jsonl", "fix"] = "auto",
+    form: Literal["auto", "jsonl", "fix", "events"] = "auto",
     checksum: Literal["refuse", "warn"] = "refuse",
     durability: Durability = "strict",
     policy: FillPolicy = AT_ONCE,
@@ -218,17 +219,21 @@ def import_file(
 ) -> ImportResult:
     """Import *file* (`-` is standard input) into the ledger at *ledger*, which is made if missing.
 
+    An export of events becomes a new ledger with the same events, hashes and head.
+
     Raises `BadInput` for a file that cannot be read, and what `open_log` raises.  What was read
     before an error is in the ledger up to the last commit, with a note of how far it reaches.
     """
-    with _opened(file) as stream:
+    with _opened(file) as raw_stream:
+        beginning, stream = _beginning(raw_stream)
+        if form == "events" or (form == "auto" and is_export(beginning)):
+            return _make_again(stream, ledger, file)
         log = open_log(ledger, durability=durability)
         try:
             imports = [each.event for each in log.imports()]
             ahead, known = known_prefix(
                 stream, (each for each in imports if isinstance(each, ImportProgressed))
             )
-            beginning, ahead = _beginning(ahead)
             if form == "auto":
                 form = sniff(beginning)
             source = read_jsonl(ahead) if form == "jsonl" else read_fix(ahead, checksum)
@@ -258,6 +263,16 @@ def import_file(
             return result
         finally:
             log.close()
+
+
+def _make_again(stream: BinaryIO, ledger: str, file: str) -> ImportResult:
+    """Make the ledger that an export is of."""
+    if ledger == MEMORY:
+        raise BadInput(f"{file}: this is an export of a ledger", "name a new ledger for it")
+    head = reimport(stream, file, ledger)
+    tally = Tally(head_seq=head.seq)
+    tally.outcomes["RECORDED"] = head.seq
+    return ImportResult(tally, "events", None)
 
 
 def _name(file: str) -> str:

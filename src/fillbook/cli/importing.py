@@ -27,7 +27,7 @@ __all__ = ["import_command"]
     help="The ledger; made if it does not exist.  :memory: keeps nothing.",
 )  # fmt: skip
 @click.option(
-    "--format", "form", type=click.Choice(["auto", "jsonl", "fix"]), default="auto",
+    "--format", "form", type=click.Choice(["auto", "jsonl", "fix", "events"]), default="auto",
     show_default=True, help="JSON lines, or a FIX 4.0-5.0 SP2 log.",
 )  # fmt: skip
 @click.option(
@@ -46,7 +46,7 @@ __all__ = ["import_command"]
 def import_command(
     file: str,
     ledger: str,
-    form: Literal["auto", "jsonl", "fix"],
+    form: Literal["auto", "jsonl", "fix", "events"],
     checksum: Literal["refuse", "warn"],
     durability: Durability,
     trace: bool,
