@@ -9,9 +9,9 @@ Times are integers in ns, byte strings hex, the raw message base64.
      "robot":…,"runs":[…]}
     {"actor":…,"body":{…},"boot_id":…,"epoch":…,"event_hash":…,"mono_ns":…,"prev_hash":…,…}
 
-An export of one day says so under `part` and has no `runs`; the `prev_hash` of each line ties it to
-what is not there.  `raw` is there where the event had a raw message: its `length`, and, unless it is
-withheld or was erased, its `salt`, `sha256` and bytes.
+An export of one day says so under `part` and has no `runs`; the `prev_hash` of each line ties it
+to what is not there.  `raw` is there where the event had a raw message: its `length`, and, unless
+it is withheld or was erased, its `salt`, `sha256` and bytes.
 """
 
 from base64 import b64encode

@@ -7,7 +7,7 @@ Where one does not hold, the file is refused and nothing is left behind.
 import time
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 import msgspec
@@ -20,7 +20,7 @@ from fillbook.log.chain import CHAIN_DOMAIN
 from fillbook.log.port import Head, Raw, Run
 from fillbook.log.restore import Restoration, Sealed
 
-__all__ = ["Header", "is_export", "reimport"]
+__all__ = ["is_export", "reimport"]
 
 _TOLD_EVERY = 10_000
 _LIMIT_BYTES = 64 << 20
@@ -89,7 +89,7 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 @frozen
-class Header:
+class _Told:
     """What the first line of an export says of the ledger."""
 
     ledger_id: bytes
@@ -128,7 +128,7 @@ def reimport(
     try:
         for line in lines:
             try:
-                made.add(*_sealed(line, header))
+                made.add(*_sealed(line, made.runs))
             except BadValue as exc:
                 raise _refused(f"{name}: line {line.number}: {exc}") from exc
             if on_progress is not None and made.head.seq % _TOLD_EVERY == 0:
@@ -148,7 +148,7 @@ def _refused(problem: str) -> BadInput:
     return BadInput(problem, "no ledger was made: get the export anew")
 
 
-def _header(line: Line | None, name: str) -> Header:
+def _header(line: Line | None, name: str) -> _Told:
     try:
         said = _decode_header(b"" if line is None else line.data)
         if (said.format, said.format_version) != (EXPORT_FORMAT, 1):
@@ -165,12 +165,12 @@ def _header(line: Line | None, name: str) -> Header:
             for r in said.runs
         ]
         head = Head(said.head.seq, bytes.fromhex(said.head.event_hash))
-        return Header(ledger_id, said.robot, head, runs)
+        return _Told(ledger_id, said.robot, head, runs)
     except (msgspec.DecodeError, ValueError) as exc:
         raise BadInput(f"{name}: its first line is no export's header ({exc})") from exc
 
 
-def _sealed(line: Line, header: Header) -> tuple[Sealed, bytes]:
+def _sealed(line: Line, runs: Mapping[int, Run]) -> tuple[Sealed, bytes]:
     """Return what one line says, and the hash it says was before it."""
     if line.length is not None:
         raise BadValue("", f"it has {line.length} bytes")
@@ -194,9 +194,9 @@ def _sealed(line: Line, header: Header) -> tuple[Sealed, bytes]:
         said.ts_received, said.ts_recorded, said.mono_ns, said.epoch, said.actor, said.correlation,
         said.causation, said.idempotency_key, input_hash, digest, event_hash, body, raw,
     )  # fmt: skip
-    for run in header.runs:
-        if run.epoch == said.epoch and (run.run_id, run.boot_id) != (said.run_id, said.boot_id):
-            raise BadValue("", f"its run is not the one the first line has for epoch {said.epoch}")
+    run = runs.get(said.epoch)
+    if run is not None and (run.run_id, run.boot_id) != (said.run_id, said.boot_id):
+        raise BadValue("", f"its run is not the one the first line has for epoch {said.epoch}")
     return sealed, prev_hash
 
 

@@ -88,14 +88,15 @@ class Restoration:
 
     Attributes:
         head: The last event taken.
+        runs: Every writer there was, by epoch.
     """
 
     path: str
     ledger_id: bytes
     head: Head
+    runs: dict[int, Run]
     _partial: str
     _connection: Connection
-    _runs: dict[int, Run]
     _epoch: int = 0
     _events: list[tuple[Any, ...]] = field(factory=list)
     _raws: list[tuple[Any, ...]] = field(factory=list)
@@ -127,7 +128,7 @@ class Restoration:
         )
         head = Head(0, genesis(ledger_id))
         by_epoch = {run.epoch: run for run in runs}
-        return cls(real, ledger_id, head, partial, connection, by_epoch)
+        return cls(real, ledger_id, head, by_epoch, partial, connection)
 
     def add(self, sealed: Sealed, prev_hash: bytes) -> None:
         """Take the next event.
@@ -140,7 +141,7 @@ class Restoration:
             raise BadValue(
                 "", f"seq {seq} does not follow seq {self.head.seq}: an event is missing"
             )
-        run = self._runs.get(sealed.epoch)
+        run = self.runs.get(sealed.epoch)
         if run is None:
             raise BadValue("", f"seq {seq} is of epoch {sealed.epoch}, which runs does not have")
         record = self._record(sealed)
@@ -205,19 +206,37 @@ class Restoration:
             raise BadValue("", f"{exc.key}: {exc.problem}") from exc
         if encode(event) != sealed.body:
             raise BadValue("", f"seq {sealed.seq}: its body is not in canonical form")
-        op, *hot = hot_columns(event)
+        hot = hot_columns(event)
         client_order_id, venue_order_id = self._new_ids(sealed, event)
         return Record(
             sealed.seq,
-            op,
+            hot.op,
             sealed.stream,
-            hot[0],
+            hot.status,
             self._position(sealed.seq, event),
-            *hot[1:],
-            *sealed[2:13],
+            hot.qty,
+            hot.px,
+            hot.fee,
+            hot.fee_currency,
+            hot.fill_no,
+            sealed.version,
+            sealed.type,
+            sealed.type_version,
+            sealed.ts_event,
+            sealed.ts_received,
+            sealed.ts_recorded,
+            sealed.mono_ns,
+            sealed.epoch,
+            sealed.actor,
+            sealed.correlation,
+            sealed.causation,
             client_order_id,
             venue_order_id,
-            *sealed[13:18],
+            sealed.idempotency_key,
+            sealed.input_hash,
+            sealed.raw_digest,
+            sealed.event_hash,
+            sealed.body,
         )
 
     def _position(self, seq: int, event: Event) -> int | None:
@@ -232,8 +251,8 @@ class Restoration:
         known = self._known_ids(sealed.stream, sealed.version)
         client_id = venue_id = None
         for each in (event.client_order_id, event.request_id):
-            if each is not None and client_id is None and ("client", each) not in known:
-                client_id = each
+            if each is not None and ("client", each) not in known:
+                client_id = client_id or each
                 known.add(("client", each))
         if event.venue_order_id is not None and ("venue", event.venue_order_id) not in known:
             venue_id = event.venue_order_id
