@@ -1,289 +1,255 @@
 """Check a ledger from the inside: that it is whole, and that it says the truth about itself.
 
-Three passes, each with flat memory.  The records in sequence: chain, canonical bodies, columns, raw
-messages.  The streams: versions, and the fold of each order against what its events say of it.
-The tables beside: UNIQUE keys, runs, schema, checkpoint.  `ledger/witness.py` checks the same file
-without any of this code, except for the fold.
+One pass over the records in sequence, with flat memory: chain, canonical bodies, columns, and the
+fold of each order against what its events say of it.  Then the tables beside.  `ledger/witness.py`
+checks the same file with none of this code, and what both look at both call by the same word; only
+the fold is looked at here alone.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from array import array
+from collections.abc import Callable
+from operator import attrgetter
+from types import NoneType
 from typing import Any, Protocol
 
-from attrs import define, field
-from transitions import MachineError
-
-from fillbook.core.book import Book
-from fillbook.core.events import CashMoved, Event, OrderEvent
-from fillbook.core.folding import drift, fold_order, open_order
-from fillbook.core.orders import Order
-from fillbook.errors import BadValue, UnknownEventVersion
-from fillbook.log.chain import RAW_KEPT, RAW_LIMIT, genesis, hash_of_record, raw_digest
+from fillbook.audit.order_folds import OrderFolds
+from fillbook.audit.tables import check_before, check_beside
+from fillbook.audit.verdict import MOST_PROBLEMS, Problem, Verdict
+from fillbook.core.events import (
+    EVENT_TYPES,
+    CashMoved,
+    CommissionChanged,
+    Event,
+    FillBusted,
+    FillCorrected,
+    FillInferred,
+    InferredFillReleased,
+    LedgerCreated,
+    OrderEvent,
+    OrderFilled,
+    OrderFilledV1,
+)
+from fillbook.errors import BadValue, LedgerDamaged, UnknownEventVersion
+from fillbook.log.chain import genesis, hash_of_record
 from fillbook.log.codec import decode, encode
 from fillbook.log.columns import hot_columns
-from fillbook.log.port import Head, Reader, Record, Run
+from fillbook.log.heads import Checkpoint
+from fillbook.log.port import Reader, Record, Run
+from fillbook.log.schema import FORMAT_VERSION
+from fillbook.log.staging import COLUMNS
+from fillbook.log.upcast import upcast
 
 __all__ = ["MOST_PROBLEMS", "Problem", "Verdict", "verify"]
 
-MOST_PROBLEMS = 1000
-"""How many problems are listed; the rest is only counted."""
-
 _TOLD_EVERY = 10_000
+_NO_INT = -(2**63)
+
 _HOT = ("op", "status", "qty", "px", "fee", "fee_currency", "fill_no")
+_FILLS = (OrderFilled, OrderFilledV1, FillInferred)
+_MOVES = (
+    *_FILLS, FillBusted, FillCorrected, InferredFillReleased, CommissionChanged, CashMoved
+)  # fmt: skip
+_BYTES = {"input_hash", "raw_digest", "event_hash"}
+_TEXTS = {
+    "type", "actor", "correlation", "client_order_id", "venue_order_id", "idempotency_key", "body",
+    "fee_currency",
+}  # fmt: skip
+_NEVER_NULL = {
+    "seq", "op", "stream", "version", "type", "type_version", "ts_recorded", "mono_ns", "epoch",
+    "actor", "event_hash", "body",
+}  # fmt: skip
+_values_of = attrgetter(*COLUMNS)
 
 
 class _Fetches(Reader, Protocol):
     def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]: ...
 
 
-@define
-class Problem:
-    """One thing that is not as it must be; `seq` 0 is the file as a whole."""
+def verify(
+    reader: _Fetches,
+    on_progress: Callable[[int], None] | None = None,
+    *,
+    checkpoint: Checkpoint | None = None,
+) -> Verdict:
+    """Return what *reader*'s ledger is; raises only where nothing of it can be read.
 
-    seq: int
-    what: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"seq {self.seq}: {self.what}: expected {self.expected}, found {self.found}"
-
-
-@define
-class Verdict:
-    """What a ledger was found to be.
-
-    Attributes:
-        head: Where it ends.
-        counts: Events by type.
-        problems: What is wrong, in the order found; at most `MOST_PROBLEMS`.
-        problem_count: All of them.
-        unfolded: Orders that could not be folded because an event is of a newer version.
+    Args:
+        on_progress: Is told the seq reached, now and then.
+        checkpoint: A head that was written down outside the ledger.
     """
-
-    ledger_id: str
-    robot: str
-    head: Head
-    counts: Counter[str] = field(factory=Counter)
-    problems: list[Problem] = field(factory=list)
-    problem_count: int = 0
-    unfolded: int = 0
-
-    @property
-    def is_whole(self) -> bool:
-        """True where nothing is wrong."""
-        return not self.problem_count
-
-    def note(self, seq: int, what: str, expected: object, found: object) -> None:
-        """Add a problem."""
-        self.problem_count += 1
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(Problem(seq, what, _short(expected), _short(found)))
-
-
-def verify(reader: _Fetches, on_progress: Callable[[int], None] | None = None) -> Verdict:
-    """Return what *reader*'s ledger is; raises only what reading itself raises.
-
-    `on_progress` is told the seq reached, now and then.
-    """
+    runs = {run.epoch: run for run in reader.runs()}
     head = reader.head()
     verdict = Verdict(reader.ledger_id.hex(), reader.robot, head)
-    _check_records(reader, verdict, on_progress)
-    _check_keys(reader, verdict)
-    _check_streams(reader, verdict)
+    check_before(reader, verdict)
+    records = _Records(reader, verdict, runs, checkpoint)
+    try:
+        for record in reader.records(after=_NO_INT, upto=head.seq):
+            records.take(record)
+            if on_progress is not None and record.seq % _TOLD_EVERY == 0:
+                on_progress(record.seq)
+    except LedgerDamaged as exc:
+        verdict.note(records.seq + 1, "unreadable", "an event", exc.problem)
+    records.finish()
+    try:
+        check_beside(reader, verdict, records.epoch)
+    except LedgerDamaged as exc:
+        verdict.note(0, "unreadable", "runs, raws and snapshots", exc.problem)
     return verdict
 
 
-# ---- the records, in sequence
+class _Records:
+    """Look at one record after the other; `seq` and `epoch` are those of the last."""
 
+    def __init__(
+        self,
+        reader: _Fetches,
+        verdict: Verdict,
+        runs: dict[int, Run],
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.seq = 0
+        self.epoch = 0
+        self._ledger_id = reader.ledger_id
+        self._verdict = verdict
+        self._runs = runs
+        self._checkpoint = checkpoint
+        self._held: bytes | None = None  # the hash at the checkpoint's seq
+        self._hash = genesis(self._ledger_id)
+        self._versions = array("q", [0])  # of each stream
+        self._count = 0
+        self._positions: dict[tuple[str, str], int] = {}
+        self._folds = OrderFolds(reader, verdict)
+        self._right: set[tuple[type, ...]] = set()
 
-def _check_records(
-    reader: _Fetches, verdict: Verdict, on_progress: Callable[[int], None] | None
-) -> None:
-    runs = {run.epoch: run for run in reader.runs()}
-    prev_hash = genesis(reader.ledger_id)
-    seq = 0
-    positions: dict[tuple[str, str], int] = {}
-    epoch = 0
-    for record in reader.records(upto=verdict.head.seq):
-        verdict.counts[record.type] += 1
-        if record.seq != seq + 1:
-            verdict.note(record.seq, "sequence", f"seq {seq + 1}", f"seq {record.seq}")
-        if record.epoch < epoch:
-            verdict.note(record.seq, "epoch", f"at least {epoch}", record.epoch)
-        seq, epoch = record.seq, record.epoch
-        _check_hash(reader.ledger_id, verdict, record, prev_hash, runs)
-        prev_hash = record.event_hash
-        event = _decoded(verdict, record)
-        if event is not None:
-            _check_columns(verdict, record, event, positions)
-        if on_progress is not None and seq % _TOLD_EVERY == 0:
-            on_progress(seq)
-    if (seq, prev_hash) != tuple(verdict.head):
-        verdict.note(seq, "head", verdict.head.seq, seq)
-    _check_raws(reader, verdict)
-
-
-def _check_hash(
-    ledger_id: bytes, verdict: Verdict, record: Record, prev_hash: bytes, runs: dict[int, Run]
-) -> None:
-    run = runs.get(record.epoch)
-    if run is None:
-        verdict.note(record.seq, "epoch", "one of the runs", record.epoch)
-        return
-    wanted = hash_of_record(ledger_id, prev_hash, record, run)
-    if wanted != record.event_hash:
-        verdict.note(record.seq, "event_hash", wanted.hex(), record.event_hash.hex())
-
-
-def _decoded(verdict: Verdict, record: Record) -> Event | None:
-    """Return the event as its own version; None where it cannot be read or is unknown."""
-    try:
-        event = decode(record.type, record.type_version, record.body)
-    except UnknownEventVersion:
-        return None
-    except BadValue as exc:
-        verdict.note(record.seq, "body", f"a body of {record.type}", exc)
-        return None
-    if encode(event) != record.body:
-        verdict.note(record.seq, "canonical body", encode(event), record.body)
-    return event
-
-
-def _check_columns(
-    verdict: Verdict, record: Record, event: Event, positions: dict[tuple[str, str], int]
-) -> None:
-    """Compare the columns that repeat the body with the body."""
-    for name, wanted in zip(_HOT, hot_columns(event), strict=True):
-        found = getattr(record, name)
-        if found != wanted:
-            verdict.note(record.seq, name, wanted, found)
-    if isinstance(event, OrderEvent):
-        ids = (event.client_order_id, event.request_id)
-        if record.client_order_id is not None and record.client_order_id not in ids:
-            verdict.note(record.seq, "client_order_id", ids, record.client_order_id)
-        if record.venue_order_id is not None and record.venue_order_id != event.venue_order_id:
-            found = record.venue_order_id
-            verdict.note(record.seq, "venue_order_id", event.venue_order_id, found)
-    if record.position is not None:
-        if isinstance(event, (OrderEvent, CashMoved)):
-            key = (event.account_id, event.instrument_id)
-            wanted = positions.setdefault(key, record.seq)
-            if record.position != wanted:
-                verdict.note(record.seq, "position", wanted, record.position)
-        else:
-            verdict.note(record.seq, "position", None, record.position)
-    elif record.op in (1, 2) and isinstance(event, (OrderEvent, CashMoved)):
-        verdict.note(record.seq, "position", "a position", None)
-
-
-def _check_raws(reader: _Fetches, verdict: Verdict) -> None:
-    after = 0
-    while True:
-        rows = reader.fetch(
-            "SELECT seq, raw_digest, length, salt, sha256, raw, raws.seq IS NOT NULL FROM events "
-            "LEFT JOIN raws USING (seq) WHERE seq > ? AND raw_digest IS NOT NULL "
-            "ORDER BY seq LIMIT 500",
-            (after,),
-        )
-        for row in rows:
-            _check_raw(verdict, *row)
-        if len(rows) < 500:
-            break
-        after = rows[-1][0]
-    for (seq,) in reader.fetch(
-        "SELECT seq FROM raws WHERE seq NOT IN (SELECT seq FROM events WHERE raw_digest NOT NULL)"
-    ):
-        verdict.note(seq, "raw message", "none", "one that no event knows")
-
-
-def _check_raw(
-    verdict: Verdict,
-    seq: int,
-    digest: bytes,
-    length: int | None,
-    salt: bytes | None,
-    whole: bytes | None,
-    raw: bytes | None,
-    is_there: int,
-) -> None:
-    if not is_there:
-        verdict.note(seq, "raw message", "its row", "none")
-        return
-    if salt is None and whole is None and raw is None:
-        return  # erased, which the chain allows
-    if length is None or salt is None or whole is None or raw is None:
-        verdict.note(seq, "raw message", "all of it or nothing", "a part")
-        return
-    if raw_digest(salt, length, whole) != digest:
-        verdict.note(seq, "raw_digest", digest.hex(), raw_digest(salt, length, whole).hex())
-    if length <= RAW_LIMIT:
-        if len(raw) != length or sha256(raw).digest() != whole:
-            verdict.note(seq, "raw message", whole.hex(), sha256(raw).hexdigest())
-    elif len(raw) != RAW_KEPT:
-        verdict.note(seq, "raw message", f"its first {RAW_KEPT} bytes", f"{len(raw)} bytes")
-
-
-# ---- keys and streams
-
-
-def _check_keys(reader: _Fetches, verdict: Verdict) -> None:
-    for column in ("idempotency_key", "client_order_id"):
-        for value, count in reader.fetch(
-            f"SELECT {column}, count(*) FROM events WHERE {column} IS NOT NULL "
-            f"GROUP BY {column} HAVING count(*) > 1"
-        ):
-            verdict.note(0, column, f"{value} once", f"{count} times")
-    for stream, count, first, last, opened in reader.fetch(
-        "SELECT stream, count(*), min(version), max(version), min(seq) FROM events GROUP BY stream "
-        "HAVING count(*) != max(version) OR min(version) != 1 OR (stream != 0 "
-        "AND stream != min(seq))"
-    ):
-        found = f"{count} events, versions {first} to {last}, from seq {opened}"
-        verdict.note(opened, f"stream {stream}", "versions without a gap from 1", found)
-
-
-def _check_streams(reader: _Fetches, verdict: Verdict) -> None:
-    """Fold every order and compare it, after each event, with what the event says of it."""
-    machine = Book().machine
-    for stream in _order_streams(reader):
-        order: Order | None = None
-        try:
-            for record in reader.records(stream=stream, upto=verdict.head.seq):
-                event = record.event
-                if not isinstance(event, OrderEvent):
-                    verdict.note(record.seq, "stream", "an order's event", record.type)
-                    break
-                if order is None:
-                    order = open_order(stream, event)
-                fold_order(order, event, machine)
-                differs = drift(order, event)
-                if differs is not None:
-                    verdict.note(record.seq, "fold", "what the event says", differs)
-                    break
-        except UnknownEventVersion:
-            verdict.unfolded += 1
-        except MachineError as exc:
-            verdict.note(record.seq, "lifecycle", "a step of the law", exc)
-        except (BadValue, KeyError, ArithmeticError) as exc:
-            verdict.note(record.seq, "fold", "an event that can be folded", repr(exc))
-
-
-def _order_streams(reader: _Fetches) -> Iterator[int]:
-    after = 0
-    while True:
-        rows = reader.fetch(
-            "SELECT DISTINCT stream FROM events WHERE stream > ? AND status IS NOT NULL "
-            "ORDER BY stream LIMIT 10000",
-            (after,),
-        )
-        yield from (row[0] for row in rows)
-        if len(rows) < 10000:
+    def take(self, record: Record) -> None:
+        """Look at the next record."""
+        note, seq = self._verdict.note, record.seq
+        self._count += 1
+        if seq != self.seq + 1:
+            note(seq, "seq", self.seq + 1, seq)
+        self.seq = seq
+        if not self._has_right_types(record):
             return
-        after = rows[-1][0]
+        self._verdict.counts[record.type] += 1
+        self._check_hash(record)
+        self._check_stream(record)
+        if record.epoch != self.epoch:
+            if record.epoch != self.epoch + 1:
+                note(seq, "epoch", f"{self.epoch} or {self.epoch + 1}", record.epoch)
+            self.epoch = record.epoch
+        event = self._decoded(record)
+        if event is None:
+            if record.status is not None:
+                is_newer = (record.type, record.type_version) not in EVENT_TYPES
+                self._folds.give_up(record.stream, is_newer)
+            return
+        self._check_columns(record, event)
+        newest = upcast(event)
+        if isinstance(newest, OrderEvent):
+            self._folds.take(record, newest)
+        elif record.client_order_id is not None or record.venue_order_id is not None:
+            column = "venue_order_id" if record.client_order_id is None else "client_order_id"
+            note(seq, column, None, record.client_order_id or record.venue_order_id)
 
+    def finish(self) -> None:
+        """Say what can be said once the last record was seen."""
+        verdict, told = self._verdict, self._checkpoint
+        verdict.unfolded = self._folds.unfolded
+        if self.seq != verdict.head.seq:
+            verdict.note(0, "head", f"seq {verdict.head.seq}", f"seq {self.seq}")
+        if told is None:
+            return
+        if told.ledger_id != self._ledger_id:
+            verdict.note(0, "checkpoint", verdict.ledger_id, told.ledger_id)
+        elif told.seq > self.seq:
+            verdict.note(0, "checkpoint", f"a head at seq {told.seq} or later", f"seq {self.seq}")
+        elif self._held != told.event_hash:
+            verdict.note(0, "checkpoint", f"{told.event_hash.hex()} at seq {told.seq}", self._held)
 
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    # ---- order and chain
+
+    def _has_right_types(self, record: Record) -> bool:
+        types = tuple(map(type, _values_of(record)))
+        if types in self._right:
+            return True
+        is_right = True
+        for name, found in zip(COLUMNS, types, strict=True):
+            kind = bytes if name in _BYTES else str if name in _TEXTS else int
+            if found is not kind and (found is not NoneType or name in _NEVER_NULL):
+                self._verdict.note(record.seq, f"type of {name}", kind.__name__, found.__name__)
+                is_right = False
+        if is_right:
+            self._right.add(types)
+        return is_right
+
+    def _check_hash(self, record: Record) -> None:
+        note, seq, before = self._verdict.note, record.seq, self._hash
+        self._hash = record.event_hash
+        if self._checkpoint is not None and seq == self._checkpoint.seq:
+            self._held = record.event_hash
+        run = self._runs.get(record.epoch)
+        if run is None:
+            note(seq, "run", f"epoch {record.epoch} in runs", None)
+            return
+        if _NO_INT in (record.ts_event, record.ts_received, record.causation):
+            note(seq, "value", "anything but -2^63", "-2^63, which the chain has for NULL")
+        wanted = hash_of_record(self._ledger_id, before, record, run)
+        if wanted != record.event_hash:
+            note(seq, "hash", wanted, record.event_hash)
+
+    def _check_stream(self, record: Record) -> None:
+        seq, stream, versions = record.seq, record.stream, self._versions
+        if len(versions) <= seq < 2 * self._count + 1_000_000:
+            versions.extend([0] * (seq + 1 - len(versions)))
+        if not 0 <= stream < len(versions) or stream > seq:
+            self._verdict.note(seq, "stream", "0 or a seq up to its own", stream)
+            return
+        wanted = versions[stream] + 1
+        if record.version != wanted:
+            self._verdict.note(seq, "version", wanted, record.version)
+        elif wanted == 1 and stream not in (0, seq):
+            self._verdict.note(seq, "stream", f"0 or {seq}", stream)
+        versions[stream] = record.version
+
+    # ---- the body, and the columns that repeat it
+
+    def _decoded(self, record: Record) -> Event | None:
+        """Return the event as its own version; None where it cannot be read or is unknown."""
+        seq, note = record.seq, self._verdict.note
+        try:
+            event = decode(
+                record.type, record.type_version, record.body, record.ts_event, record.ts_received
+            )
+        except UnknownEventVersion:
+            return None
+        except BadValue as exc:
+            note(seq, "body", f"a body of {record.type}", exc.problem)
+            return None
+        if encode(event) != record.body:
+            note(seq, "body", "canonical JSON", record.body)
+        is_first = isinstance(event, LedgerCreated)
+        if is_first != (seq == 1):
+            note(seq, "type", "ledger.created at seq 1 and nowhere else", record.type)
+        elif isinstance(event, LedgerCreated):
+            wanted = (self._verdict.ledger_id, self._verdict.robot, FORMAT_VERSION)
+            found = (event.ledger_id, event.robot, event.format_version)
+            if found != wanted:
+                note(seq, "identity", wanted, found)
+        return event
+
+    def _check_columns(self, record: Record, event: Event) -> None:
+        seq, note = record.seq, self._verdict.note
+        for name, wanted in zip(_HOT, hot_columns(event), strict=True):
+            found = getattr(record, name)
+            if found != wanted:
+                note(seq, name, wanted, found)
+        position = None
+        if isinstance(event, _MOVES):
+            whose = (event.account_id, event.instrument_id)
+            position = self._positions.setdefault(whose, seq)
+        if record.position != position:
+            note(seq, "position", position, record.position)
+        if isinstance(event, _FILLS):
+            key = f"fill:{event.trade_id}:{record.stream}"
+            if record.idempotency_key != key:
+                note(seq, "idempotency_key", key, record.idempotency_key)
