@@ -64,7 +64,7 @@ class Writer:
     warnings: list[str] = field(factory=list)
     stage: Stage = field(init=False)
     _is_run_written: bool = False
-    _staged: list[tuple[Request, list[Record]]] = field(factory=list)
+    _staged: list[tuple[Request, list[Record] | LogError]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.stage = Stage(
@@ -150,9 +150,10 @@ class Writer:
             if not todo:
                 return
         try:
-            self._commit_together(todo, is_careful=False)
-        except IntegrityError:
-            self._commit_carefully(todo)
+            try:
+                self._commit_together(todo, is_careful=False)
+            except IntegrityError:
+                self._commit_carefully(todo)
         except Error as exc:
             self._stop(exc, todo)
         except BaseException:
@@ -201,7 +202,7 @@ class Writer:
             for request in todo:
                 if len(todo) == 1:
                     request.error = AppendRefused(str(exc))
-                elif not request.is_settled:
+                else:
                     self._commit_carefully([request])
 
     def _commit_together(self, todo: list[Request], *, is_careful: bool) -> None:
@@ -210,21 +211,23 @@ class Writer:
             self.begin()  # lookups are cheaper inside a transaction
         self.stage.is_careful = is_careful
         for request in todo:
-            if request.is_settled:
-                continue
             try:
-                records = self.stage.add(request.drafts, self.clock(), self.mono())
+                done = self.stage.add(request.drafts, self.clock(), self.mono())
             except LogError as exc:
-                request.error = exc
+                # Not final: what it runs into may itself be refused by the file.
+                self._staged.append((request, exc))
             else:
-                self._staged.append((request, records))
+                self._staged.append((request, done))
         self.stage.is_careful = True
         self.flush()
         self._settle()
 
     def _settle(self) -> None:
-        for request, records in self._staged:
-            request.records = records
+        for request, outcome in self._staged:
+            if isinstance(outcome, LogError):
+                request.error = outcome
+            else:
+                request.records = outcome
         self._staged = []
 
     def _stop(self, exc: Error, todo: list[Request]) -> None:

@@ -1,0 +1,229 @@
+"""Callers that wait together share a commit, and never each other's trouble."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from fillbook.errors import AppendRefused, IdempotencyConflict, LogError, VersionConflict
+from fillbook.log.group import Group, Request
+from fillbook.log.port import Record
+from fillbook.log.sqlite import SqliteLog
+from log.making import a_fill, draft, new_order, open_fixed
+from log.test_chain import by_the_book
+
+THREADS = 16
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Any:
+    with open_fixed(tmp_path / "x.ledger") as opened:
+        yield opened
+
+
+class Stall:
+    """Lets the first commit wait until everyone else has queued up behind it."""
+
+    def __init__(self, log: SqliteLog, others: int) -> None:
+        self.sizes: list[int] = []
+        self._commit = log._group._commit
+        self._waiting = log._group._waiting
+        self._others = others
+        log._group._commit = self
+
+    def __call__(self, requests: list[Request]) -> None:
+        self.sizes.append(len(requests))
+        while len(self.sizes) == 1 and len(self._waiting) < self._others:
+            threading.Event().wait(0.001)
+        self._commit(requests)
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Run each call in a thread of its own; return what came of it, results and errors."""
+    outcomes: list[Any] = [None] * len(calls)
+
+    def run(number: int) -> None:
+        try:
+            outcomes[number] = calls[number]()
+        except LogError as exc:
+            outcomes[number] = exc
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    return outcomes
+
+
+def test_sixteen_threads_append_everything_once(log: SqliteLog) -> None:
+    each = 25
+    streams = [log.append([new_order(f"R-{n}")])[0].seq for n in range(THREADS)]
+
+    def work(stream: int) -> list[Record]:
+        return [
+            log.append([draft(a_fill(n), stream, expected_version=n)])[0]
+            for n in range(1, each + 1)
+        ]
+
+    outcomes = together(*[lambda stream=stream: work(stream) for stream in streams])
+
+    seqs = sorted(record.seq for records in outcomes for record in records)
+    assert seqs == list(range(THREADS + 2, THREADS + 2 + THREADS * each))
+    assert [log.stream_version(stream) for stream in streams] == [each + 1] * THREADS
+    assert by_the_book(log.fetch) == log.head().event_hash
+
+
+def test_who_waits_meanwhile_shares_the_next_commit(log: SqliteLog) -> None:
+    stall = Stall(log, THREADS - 1)
+    outcomes = together(*[lambda: log.append([draft(), draft()])] * THREADS)
+
+    assert stall.sizes == [1, THREADS - 1]
+    for first, second in outcomes:
+        assert second.seq == first.seq + 1, "nobody gets in between"
+    assert log.head().seq == 1 + 2 * THREADS
+
+
+def test_one_request_that_fails_spoils_no_other(log: SqliteLog) -> None:
+    log.append([new_order("R-1"), draft(idempotency_key="k", input_hash=b"1")])
+    Stall(log, 6)
+
+    outcomes = together(
+        lambda: log.append([draft()]),
+        lambda: log.append([draft(a_fill(), 2, expected_version=7)]),
+        lambda: log.append([draft(), draft(idempotency_key="k", input_hash=b"2")]),
+        lambda: log.append([draft(), new_order("R-1")]),
+        lambda: log.append([draft(a_fill(), 2, expected_version=1)]),
+        lambda: log.append([draft(idempotency_key="k", input_hash=b"1")]),
+        lambda: log.append([draft(a_fill(), 99)]),
+    )
+
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds == [
+        list, VersionConflict, IdempotencyConflict, AppendRefused, list, list, AppendRefused
+    ]  # fmt: skip
+    assert outcomes[5][0].seq == 3
+    assert log.head().seq == 5
+    assert by_the_book(log.fetch) == log.head().event_hash
+
+
+def test_a_row_that_the_file_refuses_spoils_no_other(log: SqliteLog) -> None:
+    """What only the file itself finds wrong comes out when everything is written already."""
+    wrong = evolve(draft(), correlation="x")
+    Stall(log, 2)
+    add = log._writer.stage._add
+
+    def corrupt(prepared: Any, *rest: Any) -> Record:
+        record = add(prepared, *rest)
+        if prepared.draft.correlation == "x":
+            record.op = 9
+        return record
+
+    log._writer.stage.__class__._add, original = staticmethod(corrupt), type(log._writer.stage)._add
+    try:
+        outcomes = together(
+            lambda: log.append([draft()]),
+            lambda: log.append([wrong]),
+            lambda: log.append([draft()]),
+        )
+    finally:
+        log._writer.stage.__class__._add = original
+
+    assert [type(outcome) for outcome in outcomes] == [list, AppendRefused, list]
+    assert "CHECK" in str(outcomes[1])
+    assert log.head().seq == 3
+
+
+def test_of_many_that_want_the_same_version_one_gets_it(log: SqliteLog) -> None:
+    log.append([new_order("R-1")])
+    outcomes = together(*[lambda: log.append([draft(a_fill(), 2, expected_version=1)])] * THREADS)
+    assert sum(isinstance(outcome, list) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, VersionConflict) for outcome in outcomes) == THREADS - 1
+
+
+def test_of_many_with_the_same_key_all_get_the_first_record(log: SqliteLog) -> None:
+    one = draft(idempotency_key="k", input_hash=b"1")
+    outcomes = together(*[lambda: log.append([one])] * THREADS)
+    assert {records[0].seq for records in outcomes} == {2}
+    assert log.head().seq == 2
+
+
+def test_appends_wait_while_a_batch_is_open(log: SqliteLog) -> None:
+    with log.batch() as batch:
+        outcomes: list[Any] = []
+        thread = threading.Thread(target=lambda: outcomes.extend(log.append([draft()])))
+        thread.start()
+        batch.add(draft())
+        assert batch.flush().seq == 2
+        batch.add(draft())
+    thread.join(60)
+    assert [record.seq for record in outcomes] == [4]
+
+
+def test_an_interrupted_leader_leaves_the_others_their_turn(log: SqliteLog) -> None:
+    """Ctrl-C in one thread must not strand those who queued up behind it."""
+    stall = Stall(log, 3)
+    commit = stall._commit
+
+    def interrupted(requests: list[Request]) -> None:
+        if len(stall.sizes) == 1:
+            raise KeyboardInterrupt
+        if len(stall.sizes) == 2:
+            requests[0].error = VersionConflict(0, 0, 0)
+            return  # leaves the others unsettled, as an interrupt does
+        commit(requests)
+
+    stall._commit = interrupted
+
+    def lead() -> str:
+        with pytest.raises(KeyboardInterrupt):
+            log.append([draft()])
+        return "interrupted"
+
+    outcomes = together(lead, *[lambda: log.append([draft()])] * 3)
+
+    assert outcomes.count("interrupted") + sum(
+        isinstance(outcome, VersionConflict) for outcome in outcomes
+    ) in (1, 2)
+    assert log.head().seq == 3
+
+
+def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
+    done: list[Request] = []
+    release = threading.Event()
+    began = threading.Event()
+
+    def commit(requests: list[Request]) -> None:
+        began.set()
+        release.wait(30)
+        for request in requests:
+            request.records = []
+            done.append(request)
+
+    group = Group(commit)
+    first = Request([], False)
+    leader = threading.Thread(target=group.submit, args=(first,))
+    leader.start()
+    began.wait(30)
+
+    class Interrupted:
+        """A gate whose waiter gets Ctrl-C."""
+
+        def acquire(self) -> None:
+            raise KeyboardInterrupt
+
+    second = Request([], False)
+    second.gate = Interrupted()  # type: ignore[assignment]
+    group._waiting.append(second)
+    with pytest.raises(KeyboardInterrupt):
+        group._wait(second, second.gate)  # type: ignore[arg-type]
+    release.set()
+    leader.join(30)
+
+    assert done == [first]
+    group.submit(Request([], False))
+    assert len(done) == 2
