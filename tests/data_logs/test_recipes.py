@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from attrs import field, frozen
 
+from fillbook.core.events import FillInferred, PositionReported
+from fillbook.core.exact import plain
 from fillbook.core.views import order_json
 from fillbook.forensics.replay import orders_upto
 from fillbook.wiring import import_file, open_reader, recover
@@ -44,6 +46,7 @@ class Day:
         positions: By account and instrument: quantity, average, profit net of fees.
         reported: What the broker says is held: quantity and average.
         known: How many lines tell nothing new.
+        inferred: How many fills nobody told.
     """
 
     answers: list
@@ -53,6 +56,7 @@ class Day:
     instruments: list = field(factory=list)
     reported: list = field(factory=list)
     known: int = 0
+    inferred: int = 0
 
 
 MY_ETH = "x-TD67BGP9-T0000000000000"
@@ -199,6 +203,7 @@ DAYS = {
         lines=1,
         orders={"11111-000000-000000": ("FILLED", "0.001", "0.001", "50", {})},
         positions={("default", "BTC-USD"): ("0.001", "50", "0")},
+        inferred=1,
     ),
     "positions of Coinbase are signed": Day(
         [
@@ -260,9 +265,7 @@ def the_book(ledger):
         book = recover(reader)
         orders = [order_json(order) for order in orders_upto(reader, book)]
         positions = [view.as_json() for view in book.position_views()]
-        reported = [
-            record.event for record in reader.records() if record.type == "position.reported"
-        ]
+        events = [record.event for record in reader.records()]
     keys = ("order_status", "order_qty", "cum_qty", "avg_px", "commissions")
     return (
         {
@@ -275,7 +278,11 @@ def the_book(ledger):
             )
             for row in positions
         },
-        [(each.instrument_id, str(each.position_qty), str(each.avg_px)) for each in reported],
+        [
+            (each.instrument_id, plain(each.position_qty), plain(each.avg_px))
+            for each in events if isinstance(each, PositionReported)
+        ],
+        sum(isinstance(each, FillInferred) for each in events),
     )  # fmt: skip
 
 
@@ -293,10 +300,11 @@ def test_answers_of_an_exchange_become_the_book_that_they_tell(name, tmp_path):
     assert result.tally.outcomes["RECORDED"] == len(day.instruments) + day.lines - day.known
     assert result.tally.outcomes["DUPLICATE"] == day.known
     assert result.tally.message_count == len(day.instruments) + day.lines
-    orders, positions, reported = the_book(str(tmp_path / "day.ledger"))
+    orders, positions, reported, inferred = the_book(str(tmp_path / "day.ledger"))
     assert orders == day.orders
     assert positions == day.positions
     assert reported == day.reported
+    assert inferred == day.inferred
 
 
 def test_every_answer_that_is_there_is_read_or_named():
@@ -339,6 +347,20 @@ def test_a_number_with_a_fraction_stays_the_text_it_is():
     assert (line["last_qty"], line["last_px"], line["commission"]) == (
         "0.10000000000000000555", "30000.10", "-1e-7",
     )  # fmt: skip
+
+
+def test_a_cancel_in_the_stream_is_told_under_the_orders_own_id():
+    """Binance shows it under the cancel's id and names the order's in C."""
+    canceled = {
+        "e": "executionReport", "s": "ETHUSDT", "c": "the-cancel", "C": "the-order", "S": "BUY",
+        "o": "LIMIT", "f": "GTC", "q": "1.0", "p": "2500.0", "P": "0.0", "x": "CANCELED",
+        "X": "CANCELED", "r": "NONE", "i": 7, "l": "0.0", "z": "0.0", "L": "0.0", "n": "0",
+        "N": None, "T": 1709654402000, "t": -1, "m": False,
+    }  # fmt: skip
+
+    done = recipe("binance-spot-report=-", told=json.dumps(canceled))
+
+    assert json.loads(done.stdout)["client_order_id"] == "the-order"
 
 
 @pytest.mark.parametrize(
