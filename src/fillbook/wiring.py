@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from fillbook import __version__
-from fillbook.audit.reimport import is_export, reimport
+from fillbook.audit import backup
+from fillbook.audit.backup import Backup
 from fillbook.brokers.fix import FixLog, read_fix, sniff
 from fillbook.brokers.jsonlines import JsonLines, read_jsonl
 from fillbook.brokers.port import Message
@@ -25,18 +26,20 @@ from fillbook.core.events import ImportProgressed
 from fillbook.core.exact import plain
 from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.core.replaying import book_state, replay, restore
-from fillbook.errors import BadInput
+from fillbook.errors import BadInput, LedgerDamaged
 from fillbook.feedback.intake import Progress, Tally, known_prefix, take_in
 from fillbook.feedback.recorder import Judgement
 from fillbook.log.columns import STATUS_OF_CODE
-from fillbook.log.port import Log, Reader, Record
+from fillbook.log.port import Finding, Head, Log, Reader, Record
 
 __all__ = [
     "MEMORY",
     "Durability",
     "ImportResult",
     "LogHistory",
+    "back_up",
     "checkpoint_problem",
+    "examine",
     "import_file",
     "open_log",
     "open_reader",
@@ -112,6 +115,35 @@ def open_reader(path: str) -> Any:
     from fillbook.log.reader import open_reader as open_it
 
     return open_it(path)
+
+
+def back_up(
+    ledger: str, target: str, on_progress: Callable[[int, int], None] | None = None
+) -> Backup:
+    """Copy *ledger* to the new file *target*, verified to its head before it counts."""
+    from fillbook.audit.verify import verify
+    from fillbook.log.copying import copy_ledger, sync
+
+    def head_of_verified(path: str) -> Head:
+        with open_reader(path) as reader:
+            verdict = verify(reader)
+            if verdict.problems:
+                raise LedgerDamaged(ledger, f"its copy does not verify ({verdict.problems[0]})")
+            head: Head = reader.head()
+            return head
+
+    made = backup.back_up(
+        target, lambda path: copy_ledger(ledger, path, on_progress), head_of_verified
+    )
+    sync(str(Path(target).resolve().parent))
+    return made
+
+
+def examine(ledger: str | None) -> list[Finding]:
+    """Return what this machine, and the ledger where one is named, stand on."""
+    from fillbook.log.health import examine as examine_it
+
+    return examine_it(ledger)
 
 
 def checkpoint_problem(reader: Reader, path: str) -> tuple[str, str] | None:
@@ -226,7 +258,7 @@ def import_file(
     """
     with _opened(file) as raw_stream:
         beginning, stream = _beginning(raw_stream)
-        if form == "events" or (form == "auto" and is_export(beginning)):
+        if form == "events" or (form == "auto" and _is_export(beginning)):
             return _make_again(stream, ledger, file)
         log = open_log(ledger, durability=durability)
         try:
@@ -265,10 +297,20 @@ def import_file(
             log.close()
 
 
+def _is_export(beginning: bytes) -> bool:
+    if b'"fillbook.export.' not in beginning:  # spares other files the loading of the reader
+        return False
+    from fillbook.audit.reimport import is_export
+
+    return is_export(beginning)
+
+
 def _make_again(stream: BinaryIO, ledger: str, file: str) -> ImportResult:
     """Make the ledger that an export is of."""
     if ledger == MEMORY:
         raise BadInput(f"{file}: this is an export of a ledger", "name a new ledger for it")
+    from fillbook.audit.reimport import reimport
+
     head = reimport(stream, file, ledger)
     tally = Tally(head_seq=head.seq)
     tally.outcomes["RECORDED"] = head.seq

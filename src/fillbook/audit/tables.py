@@ -13,11 +13,10 @@ from fillbook.core.book import Book
 from fillbook.core.exact import plain
 from fillbook.core.replaying import replay
 from fillbook.errors import FillbookError
-from fillbook.log._sqlite import connect
 from fillbook.log.chain import CHAIN_DOMAIN, RAW_KEPT, raw_digest
 from fillbook.log.columns import STATUS_OF_CODE
 from fillbook.log.port import Reader, Record
-from fillbook.log.schema import FORMAT_VERSION, migrate
+from fillbook.log.schema import FORMAT_VERSION, made_schema
 
 __all__ = ["check_before", "check_beside"]
 
@@ -58,7 +57,7 @@ def check_beside(reader: _Fetches, verdict: Verdict, last_epoch: int) -> None:
 
 def _check_schema(reader: _Fetches, verdict: Verdict) -> None:
     """Compare the text of every table, index, trigger and view with what `migrations/` make."""
-    expected = _made_schema()
+    expected = _objects(made_schema())
     found = _objects(reader.fetch("SELECT type, name, sql FROM sqlite_master"))
     for kind, name in sorted(expected.keys() | found.keys()):
         text = found.get((kind, name))
@@ -68,16 +67,6 @@ def _check_schema(reader: _Fetches, verdict: Verdict) -> None:
             verdict.note(0, "schema", f"{kind} {name}", None)
         elif text != expected[kind, name]:
             verdict.note(0, "schema", f"{kind} {name} as in format 1", "another text")
-
-
-def _made_schema() -> dict[tuple[str, str], str | None]:
-    connection = connect(":memory:")
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        migrate(connection)
-        return _objects(connection.execute("SELECT type, name, sql FROM sqlite_master"))
-    finally:
-        connection.close()
 
 
 def _objects(rows: Iterable[tuple[str, str, str | None]]) -> dict[tuple[str, str], str | None]:

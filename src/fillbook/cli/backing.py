@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from fillbook.audit.backup import back_up
 from fillbook.cli.common import json_option, ledger_option, print_json
+from fillbook.wiring import back_up
 
 __all__ = ["backup_command"]
 

@@ -4,7 +4,7 @@ import click
 from attrs import asdict
 
 from fillbook.cli.common import json_option, print_json, print_table
-from fillbook.log.health import examine
+from fillbook.wiring import examine
 
 __all__ = ["doctor_command"]
 

@@ -10,31 +10,19 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Literal
-
-from attrs import frozen
 
 from fillbook.errors import FillbookError, LedgerNotFound
 from fillbook.log._sqlite import HAS_WAL_RESET_BUG, MODULE, VERSION
 from fillbook.log.heads import read_checkpoint
 from fillbook.log.lock import is_locked, mount_of
 from fillbook.log.opening import connect_writer
+from fillbook.log.port import Finding
 from fillbook.log.reader import SqliteReader, open_reader
 
-__all__ = ["Finding", "examine"]
+__all__ = ["examine"]
 
 _COMMITS = 20
 _LITTLE_ROOM_BYTES = 256 << 20
-
-
-@frozen
-class Finding:
-    """One thing looked at: `ok`, a `warning` to know of, or a `problem` to mend."""
-
-    what: str
-    level: Literal["ok", "warning", "problem"]
-    found: str
-    remedy: str = ""
 
 
 def examine(ledger: str | None) -> list[Finding]:

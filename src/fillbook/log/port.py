@@ -17,6 +17,7 @@ __all__ = [
     "Actor",
     "Batch",
     "Draft",
+    "Finding",
     "Head",
     "Log",
     "Raw",
@@ -167,6 +168,16 @@ class Run:
     host: str
     program_version: str
     ts_opened: int
+
+
+@frozen
+class Finding:
+    """One thing looked at beneath a log: `ok`, a `warning` to know of, or a `problem` to mend."""
+
+    what: str
+    level: Literal["ok", "warning", "problem"]
+    found: str
+    remedy: str = ""
 
 
 class Reader(Protocol):

@@ -8,9 +8,9 @@ from runpy import run_path
 
 from fillbook._resources import migrations_path
 from fillbook.errors import LedgerTooNew, NotALedger
-from fillbook.log._sqlite import Connection
+from fillbook.log._sqlite import Connection, connect
 
-__all__ = ["APPLICATION_ID", "FORMAT_VERSION", "format_of", "migrate"]
+__all__ = ["APPLICATION_ID", "FORMAT_VERSION", "format_of", "made_schema", "migrate"]
 
 APPLICATION_ID = 0x46424B4C
 FORMAT_VERSION = 1
@@ -45,3 +45,14 @@ def migrate(connection: Connection) -> None:
 
     steps = run_path(str(migrations_path() / "migrations.py"))["fillbook"]
     steps.apply(Database(connection, recursive_triggers=False))
+
+
+def made_schema() -> list[tuple[str, str, str | None]]:
+    """Return (type, name, sql) of everything that the migrations make, as SQLite keeps it."""
+    connection = connect(":memory:")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        migrate(connection)
+        return connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    finally:
+        connection.close()
