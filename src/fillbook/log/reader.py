@@ -168,8 +168,10 @@ def reading_error(path: str, exc: Error) -> LogError:
         return NotALedger(path, "no SQLite database")
     if kind == "busy":
         return LedgerInUse(path, "another process")
-    if kind in ("cannot open", "read-only"):
+    if kind == "cannot open":
         return LedgerNotWritable(path, "it cannot be opened", "check who may read it")
+    if kind == "read-only":
+        return LedgerNotWritable(path, "it is open for reading only", "open it for writing")
     return LedgerDamaged(path, f"reading it failed ({exc})")
 
 
