@@ -515,12 +515,13 @@ def test_of_a_repeated_field_the_first_is_meant():
     assert (equals.client_order_id, equals.text) == ("R", "a=b")
 
 
-def test_data_fields_may_hold_separators():
-    data = "a\x0111=FAKE\x0110=000\x01"
-    told = fields(t11="R", t37="V", t39="0", t150="0", t95=str(len(data)), t96=data, t58="after")
-    early = [("354", str(len(data))), ("355", data), *told[:4], ("58", "after")]
+@pytest.mark.parametrize("data", ["a\x0158=FAKE", "a\x0158=FAKE\x0110=000\x01", "\x01", "=", ""])
+def test_data_fields_may_hold_separators(data):
+    told = fields(t11="R", t37="V", t39="0", t150="0")
+    raw_data = [*told, *fields(t95=str(len(data)), t96=data, t58="after")]
+    encoded = [("354", str(len(data))), ("355", data), *told, ("58", "after")]
 
-    for message in (a_message("8", *told), a_message("8", *early)):
+    for message in (a_message("8", *raw_data), a_message("8", *encoded)):
         one = content(message)
         assert (one.client_order_id, one.text) == ("R", "after")
 
