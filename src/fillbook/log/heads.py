@@ -5,10 +5,11 @@ often, and at a clean stop, one JSON line with the head goes into `<path>.heads`
 after the head itself is safe on the disk, so that the file may be behind and is never ahead.
 """
 
+import json
 import os
+from typing import Any
 from zlib import crc32
 
-import msgspec
 from attrs import define, frozen
 
 from fillbook.log.port import Head
@@ -127,13 +128,13 @@ def _line(head: Head, ledger_id: bytes, epoch: int, ts: int) -> bytes:
         "ts": ts,
     }
     crc = _crc(fields)
-    return msgspec.json.encode({"crc": crc, **fields}) + b"\n"
+    return _json({"crc": crc, **fields}) + b"\n"
 
 
 def _parse(line: bytes) -> Checkpoint | None:
     """Return the checkpoint in *line*, None where it is not whole."""
     try:
-        fields = msgspec.json.decode(line, type=dict[str, str | int])
+        fields: Any = json.loads(line)
         crc = fields.pop("crc")
         if crc != _crc(fields):
             return None
@@ -144,9 +145,13 @@ def _parse(line: bytes) -> Checkpoint | None:
             epoch=int(fields["epoch"]),
             ts=int(fields["ts"]),
         )
-    except (msgspec.DecodeError, KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def _crc(fields: dict[str, str | int]) -> str:
-    return f"{crc32(msgspec.json.encode(fields, order='sorted')):08x}"
+    return f"{crc32(_json(fields)):08x}"
+
+
+def _json(fields: dict[str, str | int]) -> bytes:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()

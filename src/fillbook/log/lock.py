@@ -9,15 +9,12 @@ open handle is told, and gives up without touching anything.
 
 import errno
 import fcntl
+import json
 import os
 import re
-import socket
 import time
-from datetime import UTC, datetime
 from typing import Any, Protocol
 from weakref import WeakSet
-
-import msgspec
 
 from fillbook.errors import LedgerInUse, LedgerNotWritable
 
@@ -50,11 +47,11 @@ class WriterLock:
             self._fd = self._acquire(path)
         except OSError as exc:
             raise LedgerNotWritable(path, f"its lock file: {_why(exc)}") from exc
-        since = datetime.fromtimestamp(ts // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        note = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ts // 10**9))
+        note = {"host": os.uname().nodename, "pid": os.getpid(), "since": since}
         try:
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, msgspec.json.encode(note) + b"\n", 0)
+            os.pwrite(self._fd, json.dumps(note).encode() + b"\n", 0)
         except OSError as exc:
             # A full disk cannot take the note; the lock holds without it.
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -98,13 +95,13 @@ def holder(path: str) -> str:
     while True:
         try:
             with open(path + ".lock", "rb") as file:
-                note: Any = msgspec.json.decode(file.read(4096))
-            if note["host"] == socket.gethostname():
+                note: Any = json.loads(file.read(4096))
+            if note["host"] == os.uname().nodename:
                 os.kill(note["pid"], 0)
             return f"process {note['pid']} on {note['host']}, since {note['since']},"
         except PermissionError:
             return f"process {note['pid']} on {note['host']}, since {note['since']},"
-        except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             # Nothing written yet, or still the note of one that died.
             if time.monotonic() > deadline:
                 return "another process"

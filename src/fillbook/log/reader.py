@@ -7,9 +7,6 @@ and its WAL is read.
 """
 
 import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -136,6 +133,8 @@ class SqliteReader(Queries):
             self._connection = None
         self._immutable_of = None
         if self._copied_to is not None:
+            import shutil
+
             shutil.rmtree(self._copied_to, ignore_errors=True)
             self._copied_to = None
 
@@ -195,6 +194,10 @@ def _copy_aside(path: str) -> str:
     Another process does it: closing a database file in this one would drop the locks that a
     handle of ours may hold on it.
     """
+    import shutil  # these three are slow to import and hardly ever needed
+    import subprocess
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="fillbook-")
     try:
         for _ in range(_COPY_TRIES):

@@ -5,13 +5,11 @@ Reading goes through a connection of its own, so that a reader never waits for t
 """
 
 import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fillbook import __version__
 from fillbook.errors import BadInput, ForkedHandle
@@ -25,8 +23,11 @@ from fillbook.log.port import Draft, Head, Record, Run
 from fillbook.log.queries import Queries
 from fillbook.log.reader import SqliteReader, reading_error
 from fillbook.log.staging import prepare
-from fillbook.log.starting import Start, begin_in_memory, start_writer
+from fillbook.log.starting import Start, begin_in_memory, random_id, start_writer
 from fillbook.log.writer import Writer
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["SqliteLog"]
 
@@ -64,7 +65,7 @@ class SqliteLog(Queries):
         ballast_bytes: int = 1 << 20,
         clock: Callable[[], int] = time.time_ns,
         mono: Callable[[], int] = time.monotonic_ns,
-        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+        new_id: "Callable[[], UUID]" = random_id,
         new_salt: Callable[[int], bytes] = os.urandom,
         boot: Callable[[], str | None] = boot_id,
         program: str = __version__,
@@ -98,7 +99,7 @@ class SqliteLog(Queries):
             durability=durability,
             robot=robot,
             on_tail_loss=on_tail_loss,
-            run=Run(0, run_id, boot(), os.getpid(), socket.gethostname(), program, ts_opened),
+            run=Run(0, run_id, boot(), os.getpid(), os.uname().nodename, program, ts_opened),
             clock=clock,
             mono=mono,
             new_id=new_id,

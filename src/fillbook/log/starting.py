@@ -4,9 +4,8 @@ The last event must follow from the one before it, and the ledger must reach the
 written down outside it.  Nothing is written to a ledger that exists already.
 """
 
-import uuid
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, frozen
 
@@ -22,7 +21,10 @@ from fillbook.log.schema import FORMAT_VERSION, format_of, migrate
 from fillbook.log.staging import prepare
 from fillbook.log.writer import Writer
 
-__all__ = ["Start", "begin_in_memory", "start_writer"]
+if TYPE_CHECKING:
+    from uuid import UUID
+
+__all__ = ["Start", "begin_in_memory", "random_id", "start_writer"]
 
 
 @frozen(kw_only=True)
@@ -35,8 +37,15 @@ class Start:
     run: Run
     clock: Callable[[], int]
     mono: Callable[[], int]
-    new_id: Callable[[], uuid.UUID]
+    new_id: "Callable[[], UUID]"
     new_salt: Callable[[int], bytes]
+
+
+def random_id() -> "UUID":
+    """Return a new random id."""
+    from uuid import uuid4  # slow to import, and a reader needs none
+
+    return uuid4()
 
 
 def begin_in_memory(start: Start) -> Writer:
