@@ -133,6 +133,10 @@ MOST_BYTES = 64 << 20
 PAGE = 5000
 
 
+TROUBLE = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises; the latter where its message quotes a schema that is no text."""
+
+
 class Unreadable(Exception):
     """It is no ledger, or no part of it can be read."""
 
@@ -149,7 +153,7 @@ def main(arguments=None):
     started = time.perf_counter()
     try:
         report = examine(options.file, options.heads)
-    except (Unreadable, OSError, sqlite3.Error, MemoryError) as exc:
+    except (Unreadable, OSError, MemoryError, *TROUBLE) as exc:
         if options.json:
             print(json.dumps({"file": options.file, "error": str(exc)}))
         print(f"{options.file}: cannot be read: {exc}", file=sys.stderr)
@@ -322,6 +326,9 @@ class Check:
             self._identity(seq, kind, said)
         if kind.is_known:
             self._says(seq, stream, key, kind, said, hot)
+        elif hot is not None:  # its columns are believed: other events rest on them
+            ids = [() if each is None else (each,) for each in hot[8:]]
+            self._spill.mention(seq, stream, ids[0], hot[8], ids[1], hot[9])
 
     # ---- order and chain
 
@@ -387,7 +394,7 @@ class Check:
             self._problem(seq, "stream", "0 or a seq up to its own", stream)
             return
         last = versions[stream]
-        if self.is_part and not last:
+        if self.is_part and version > last:
             last = version - 1
         if version != last + 1:
             self._problem(seq, "version", last + 1, version)
@@ -713,7 +720,7 @@ class Ledger:
             db = self._open()
             db.execute("SELECT 1 FROM sqlite_master").fetchone()
             return db
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, UnicodeDecodeError):
             if self._is_still or os.access(os.path.dirname(os.path.abspath(self.path)), os.W_OK):
                 raise
         self._folder = tempfile.mkdtemp(prefix="witness-")
@@ -821,7 +828,7 @@ class Ledger:
             self.notes.append("SQLite's own check was not run: the schema is not that of format 1")
         try:
             self._feed(check)
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             self.problems.add(check.seq + 1, "unreadable", "an event", str(exc))
         if self._is_intact:
             inspection.join()
@@ -835,7 +842,7 @@ class Ledger:
                 for (line,) in db.execute("PRAGMA integrity_check(20)"):
                     if line != b"ok":
                         findings.append(line)
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             findings.append(str(exc))
 
     def _feed(self, check):
@@ -872,7 +879,7 @@ class Ledger:
         """Check the other tables, now that the events are known."""
         try:
             self._finish(check)
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             self.problems.add(0, "unreadable", "runs, raws and snapshots", str(exc))
         if self._is_still and state_of(self.path) != self._before:
             raise Unreadable("somebody began to write it; run the witness again")
