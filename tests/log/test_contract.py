@@ -11,6 +11,7 @@ from fillbook.core.events import ImportProgressed, InstrumentSplit, LedgerCreate
 from fillbook.errors import AppendRefused, IdempotencyConflict, VersionConflict
 from fillbook.log.port import Head
 from fillbook.log.sqlite import SqliteLog
+from fillbook.log.writer import Writer
 from log.making import (
     a_cancel,
     a_fill,
@@ -326,6 +327,42 @@ def test_inside_a_batch_only_the_batch_appends(log: SqliteLog) -> None:
             with pytest.raises(RuntimeError, match="inside a batch"):
                 forbidden()
         assert log.head().seq == 1
+
+
+def test_an_interrupt_right_after_a_commit_finds_what_it_did(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has it, and the log goes on from there instead of refusing for ever."""
+    done = Writer._is_committed
+    calls = []
+
+    def interrupted(writer: Writer) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        done(writer)
+
+    monkeypatch.setattr(Writer, "_is_committed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log.append([draft(), draft()])
+    assert log.head().seq == 3
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        _one_batch(log)
+    assert log.head().seq == 4
+    assert log.append([draft()])[0].seq == 5
+
+
+def _one_batch(log: SqliteLog) -> None:
+    with log.batch() as batch:
+        batch.add(draft())
+
+
+def test_what_an_append_returns_is_decoded_already_and_up_to_date(log: SqliteLog) -> None:
+    event = a_fill()
+    (record,) = log.append([draft(event, None)])
+    assert record.event is event
+    assert next(log.records(after=1)).event == event
 
 
 # ---- what may be thrown away

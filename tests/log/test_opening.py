@@ -151,6 +151,18 @@ def test_a_schema_without_a_ledger_may_become_one(path: Path) -> None:
         assert [record.type for record in log.records()] == ["ledger.created"]
 
 
+def test_a_wal_that_lost_its_ledger_is_not_thrown_away(path: Path) -> None:
+    """SQLite deletes it when it opens an empty file beside it."""
+    wal = Path(f"{path}-wal")
+    wal.write_bytes(b"what is left")
+    for _ in range(2):
+        with pytest.raises(LedgerDamaged, match="missing or empty, but its -wal is there"):
+            SqliteLog.open(path)
+        path.touch()
+    assert wal.read_bytes() == b"what is left"
+    assert not Path(f"{path}.lock").exists()
+
+
 def test_a_newer_format_is_left_alone(path: Path) -> None:
     written(path)
     connection = sqlite3.connect(path)

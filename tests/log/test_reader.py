@@ -226,6 +226,15 @@ def test_text_that_is_no_text_is_damage(path: Path) -> None:
         list(reader.records())
 
 
+def test_a_closed_reader_says_so(path: Path) -> None:
+    open_fixed(path).close()
+    reader = open_reader(path)
+    reader.close()
+    reader.close()
+    with pytest.raises(ValueError, match="closed"):
+        reader.head()
+
+
 def test_a_reader_can_be_shared_by_threads(path: Path) -> None:
     with open_fixed(path) as log:
         log.append([draft() for _ in range(3000)])

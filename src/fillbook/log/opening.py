@@ -61,6 +61,9 @@ def check_path(path: str, *, create: bool) -> int | None:
     refuse_network(path)
     if size:
         _sniff(path)
+    elif os.path.exists(path + "-wal") and os.path.getsize(path + "-wal"):
+        # SQLite would throw it away, and with it the last thing that is left of a ledger.
+        raise LedgerDamaged(path, "it is missing or empty, but its -wal is there")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise LedgerNotWritable(path, "its folder cannot be written")
     if size is not None and not os.access(path, os.R_OK | os.W_OK):

@@ -84,7 +84,8 @@ class SqliteReader(Queries):
             if self._immutable_of is not None and self._immutable_of != _state_of(self.path):
                 self._close()  # a writer came after all
                 self._open()
-            assert self._connection is not None, "the reader is closed"
+            if self._connection is None:
+                raise ValueError(f"{self.path}: the reader is closed")
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except Error as exc:

@@ -26,6 +26,7 @@ from fillbook.log.chain import (
 from fillbook.log.codec import encode
 from fillbook.log.columns import HotColumns, hot_columns
 from fillbook.log.port import Draft, Head, Record
+from fillbook.log.upcast import UPCASTERS
 
 __all__ = ["COLUMNS", "Lookup", "Prepared", "Stage", "prepare"]
 
@@ -258,6 +259,7 @@ class Stage:
             prepared.raw_digest,
             hashed,
             prepared.body,
+            None if (event.type, event.version) in UPCASTERS else event,
         )
         self.records.append(record)
         if prepared.raw is not None:

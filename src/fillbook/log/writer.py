@@ -112,10 +112,14 @@ class Writer:
             self.note_head()
 
     def discard(self) -> None:
-        """Roll back and forget what is staged."""
-        if not self.problem and self.connection.in_transaction:
+        """Roll back and forget what is staged, unless it is found to be in the file."""
+        if self.problem:
+            self.stage.restart(self.head)
+            return
+        if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
-        self.stage.restart(self.head)
+        if self.stage.records:  # an interrupt may have come right after the commit
+            self._find_out()
 
     def note_head(self) -> None:
         """Write the head down outside the file, once it is safe in it."""
@@ -157,10 +161,7 @@ class Writer:
         except Error as exc:
             self._stop(exc, todo)
         except BaseException:
-            # An interrupt: what it cut short is rolled back, unless it came after the commit.
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            self._find_out()
+            self.discard()
             raise
 
     def refusal(self, is_feedback: bool) -> LogError | None:
