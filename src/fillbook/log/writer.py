@@ -14,7 +14,6 @@ from attrs import astuple, define, field
 
 from fillbook.errors import AppendRefused, LedgerDamaged, LedgerInUse, LogError, StorageFailed
 from fillbook.log._sqlite import Connection, Error, IntegrityError, trouble
-from fillbook.log.chain import genesis
 from fillbook.log.group import Request
 from fillbook.log.heads import HeadsFile
 from fillbook.log.opening import Ballast, Durability, connect_writer
@@ -265,13 +264,12 @@ class Writer:
         found = self.connection.execute(
             "SELECT seq, event_hash FROM events ORDER BY seq DESC LIMIT 1"
         ).fetchone()
-        head = Head(0, genesis(self.ledger_id)) if found is None else Head(*found)
-        if self.stage.records and head == self.stage.head:
+        if self.stage.records and found == self.stage.head:
             self._is_committed()
             self._settle()
         else:
-            self.head = head
-            self.stage.restart(head)
+            # Where another program appended, this head is not the file's: it then refuses our rows.
+            self.stage.restart(self.head)
 
     def _sync_all(self) -> None:
         """Sync a file that was written without; one more commit makes SQLite sync the WAL."""
