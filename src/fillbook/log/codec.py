@@ -134,13 +134,9 @@ _ENCODERS: dict[type[Any], Callable[[Any], str]] = {}
 
 
 def _amount(value: Decimal) -> str:
-    text = str(value)
-    # Most are in plain form already, and to ask a cache would mean to hash a Decimal: slower.
-    if text.isdigit() or (text[-1] in "123456789" and "E" not in text and "N" not in text):
-        return f'"{text}"'
     if not value.is_finite():
         raise TypeError(f"{value!r} is not finite")
-    return f'"{plain(value)}"'
+    return plain(value)
 
 
 def _texts(values: tuple[str, ...]) -> str:
@@ -159,7 +155,7 @@ _TEXT_OF_KIND = {
     "str": ("str", "{text(v)}"),
     "int": ("int", "{v}"),
     "bool": ("bool", "{'true' if v else 'false'}"),
-    "amount": ("Decimal", "{amount(v)}"),
+    "amount": ("Decimal", '"{t}"'),
     "enum": ("of_{name}", '"{v._value_}"'),
     "texts": ("tuple", "{'[]' if v == () else texts(v)}"),
     "nested": ("tuple", "{'[]' if v == () else nested(v, of_{name})}"),
@@ -183,16 +179,25 @@ def _make_encoder(cls: type[Any]) -> Callable[[Any], str]:
         namespace[f"of_{name}"] = _make_encoder(kind.of) if kind.name == "nested" else kind.of
         of, text = (part.replace("{name}", name) for part in _TEXT_OF_KIND[kind.name])
         lines.append(f"v = e.{name}")
+        ready = []
+        if kind.name == "amount":
+            # Most are in plain form already, and to ask a cache would mean to hash a Decimal.
+            ready = [
+                "t = str(v)",
+                "if not t.isdigit() and (t[-1] not in '123456789' or 'E' in t or 'N' in t):",
+                "    t = amount(v)",
+            ]
         # Until the first key that is always there the comma follows, from then on it leads.
         if may_be_left_out:
             pair = f',"{name}":{text}' if seen_required else f'"{name}":{text},'
             lines.append(f"if v is None: f_{name} = ''")
-            lines.append(f"elif v.__class__ is {of}: f_{name} = f'''{pair}'''")
+            lines.append(f"elif v.__class__ is {of}:")
+            lines += [f"    {line}" for line in (*ready, f"f_{name} = f'''{pair}'''")]
             lines.append(f"else: refuse('{name}', v)")
             template += f"{{f_{name}}}"
         else:
             lines.append(f"if v.__class__ is not {of}: refuse('{name}', v)")
-            lines.append(f"f_{name} = f'''{text}'''")
+            lines += [*ready, f"f_{name} = f'''{text}'''"]
             template += f'{"," if seen_required else ""}"{name}":{{f_{name}}}'
             seen_required = True
     if not seen_required:

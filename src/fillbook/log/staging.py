@@ -119,7 +119,7 @@ class Stage:
     """The log's head as it will be, and the rows that are to be written to get there.
 
     Attributes:
-        records, raws: Rows not yet written, and their raw messages.
+        records, rows, raws: What is not yet written, as records and as rows of the tables.
         is_careful: Ask the file about unique keys.  Without, a key that is there already comes out
             when the rows are written, as the file's own refusal.
     """
@@ -132,6 +132,7 @@ class Stage:
     head: Head
     is_careful: bool = True
     records: list[Record] = field(factory=list)
+    rows: list[tuple[Any, ...]] = field(factory=list)
     raws: list[tuple[Any, ...]] = field(factory=list)
     _versions: dict[int, int] = field(factory=dict)
     _keys: dict[str, Record] = field(factory=dict)
@@ -156,6 +157,7 @@ class Stage:
     def written(self) -> None:
         """Forget the rows: they are in the file."""
         self.records.clear()
+        self.rows.clear()
         self.raws.clear()
         self._keys.clear()
         self._client_orders.clear()
@@ -230,7 +232,7 @@ class Stage:
             prepared.rest,
         )
         op, status, qty, px, fee, fee_currency, fill_no = prepared.hot
-        record = Record(
+        row = (
             seq,
             op,
             stream,
@@ -259,8 +261,10 @@ class Stage:
             prepared.raw_digest,
             hashed,
             prepared.body,
-            None if (event.type, event.version) in UPCASTERS else event,
         )
+        decoded = None if (event.type, event.version) in UPCASTERS else event
+        record = Record(*row, decoded)
+        self.rows.append(row)
         self.records.append(record)
         if prepared.raw is not None:
             self.raws.append((seq, *prepared.raw))
@@ -284,6 +288,7 @@ class Stage:
             if record.client_order_id is not None:
                 self._client_orders.pop(record.client_order_id, None)
         del self.records[record_count:]
+        del self.rows[record_count:]
         del self.raws[raw_count:]
         for record in self.records:  # what stays staged is not in the file to be asked for
             self._versions[record.stream] = record.version

@@ -8,7 +8,6 @@ on the connection that raised.
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from operator import attrgetter
 
 from attrs import astuple, define, field
 
@@ -32,7 +31,6 @@ _INSERT_RUN = (
     "INSERT INTO runs (epoch, run_id, boot_id, pid, host, program_version, ts_opened)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_as_row = attrgetter(*COLUMNS)
 
 
 @define(eq=False)
@@ -97,12 +95,12 @@ class Writer:
             and not connection.in_transaction
         ):
             # A lone INSERT is a transaction, and takes the write lock before it does anything.
-            connection.execute(_INSERT_EVENT, _as_row(stage.records[0]))
+            connection.execute(_INSERT_EVENT, stage.rows[0])
         else:
             self.begin()
             if not self._is_run_written:
                 connection.execute(_INSERT_RUN, astuple(self.run))
-            connection.executemany(_INSERT_EVENT, map(_as_row, stage.records))
+            connection.executemany(_INSERT_EVENT, stage.rows)
             if stage.raws:
                 connection.executemany(_INSERT_RAW, stage.raws)
             connection.execute("COMMIT")
