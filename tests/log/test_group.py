@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from fillbook.errors import AppendRefused, IdempotencyConflict, LogError, VersionConflict
 from fillbook.log.group import Group, Request
 from fillbook.log.port import Record
 from fillbook.log.sqlite import SqliteLog
+from fillbook.log.staging import Stage
 from log.making import a_fill, draft, new_order, open_fixed
 from log.test_chain import by_the_book
 
@@ -111,27 +111,26 @@ def test_one_request_that_fails_spoils_no_other(log: SqliteLog) -> None:
     assert by_the_book(log.fetch) == log.head().event_hash
 
 
-def test_a_row_that_the_file_refuses_spoils_no_other(log: SqliteLog) -> None:
+def test_a_row_that_the_file_refuses_spoils_no_other(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What only the file itself finds wrong comes out when everything is written already."""
-    wrong = evolve(draft(), correlation="x")
+    wrong = draft(correlation="x")
     Stall(log, 2)
-    add = log._writer.stage._add
+    add = Stage._add
 
-    def corrupt(prepared: Any, *rest: Any) -> Record:
-        record = add(prepared, *rest)
-        if prepared.draft.correlation == "x":
-            record.op = 9
+    def corrupt(stage: Stage, prepared: Any, *rest: Any) -> Record:
+        record = add(stage, prepared, *rest)
+        if prepared.draft is wrong:
+            stage.rows[-1] = (record.seq, 9, *stage.rows[-1][2:])
         return record
 
-    log._writer.stage.__class__._add, original = staticmethod(corrupt), type(log._writer.stage)._add
-    try:
-        outcomes = together(
-            lambda: log.append([draft()]),
-            lambda: log.append([wrong]),
-            lambda: log.append([draft()]),
-        )
-    finally:
-        log._writer.stage.__class__._add = original
+    monkeypatch.setattr(Stage, "_add", corrupt)
+    outcomes = together(
+        lambda: log.append([draft()]),
+        lambda: log.append([wrong]),
+        lambda: log.append([draft()]),
+    )
 
     assert [type(outcome) for outcome in outcomes] == [list, AppendRefused, list]
     assert "CHECK" in str(outcomes[1])
