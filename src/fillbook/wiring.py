@@ -225,6 +225,7 @@ class ImportResult:
         form: `jsonl`, `fix` or `events`.
         believed: FIX messages with a wrong checksum that were believed (`--checksum warn`).
         skipped: FIX messages of no concern, by MsgType.
+        session: FIX messages that only keep the session going.
         junk_lines: Lines without a message.
         warnings: What the ledger had to say when it was opened.
     """
@@ -234,6 +235,7 @@ class ImportResult:
         self.form = form
         self.believed = source.believed if isinstance(source, FixLog) else 0
         self.skipped = dict(source.skipped) if isinstance(source, FixLog) else {}
+        self.session = source.session if isinstance(source, FixLog) else 0
         self.junk_lines = source.junk_lines if isinstance(source, FixLog) else 0
         self.warnings: list[str] = []
 

@@ -26,13 +26,6 @@ SESSION_2004 = "quickfix_logviewer_2004_fix42.log"
 BRIDGE_2009 = "sackfix_brbridge_2009_fix44.log"
 EVERY_LOG = pytest.mark.parametrize("name", [SESSION_2004, BRIDGE_2009])
 
-NO_FILL_DISPUTED = pytest.mark.xfail(
-    reason="a report with LastQty 0 under the id of a known fill is disputed as another fill"
-)
-BOOKED_TWICE = pytest.mark.xfail(
-    reason="a total that is told again, dated before the fill that it counts, is inferred once more"
-)
-
 
 def the_log(name):
     path = LOGS / name
@@ -128,7 +121,6 @@ def test_believed_messages_are_accounted_for_too(name, tmp_path):
         (BRIDGE_2009, "refuse", 0, {"RECORDED": 3, "DUPLICATE": 3, "SET_ASIDE": 42}),
         pytest.param(
             BRIDGE_2009, "warn", 0, {"RECORDED": 10, "DUPLICATE": 35, "DISPUTED": 3},
-            marks=NO_FILL_DISPUTED,
         ),
     ],
 )  # fmt: skip
@@ -201,7 +193,7 @@ def test_a_file_imported_again_adds_nothing(name, checksum, tmp_path):
         (SESSION_2004, "refuse"),
         (SESSION_2004, "warn"),
         (BRIDGE_2009, "refuse"),
-        pytest.param(BRIDGE_2009, "warn", marks=BOOKED_TWICE),
+        pytest.param(BRIDGE_2009, "warn"),
     ],
 )
 def test_messages_that_come_again_in_another_file_add_nothing(name, checksum, tmp_path):

@@ -183,9 +183,6 @@ def test_every_message_of_an_engine_has_an_outcome(day, tmp_path):
     assert repeated["DUPLICATE"] == len([told for told in seen if told[0] in (b"8", b"9")])
 
 
-@pytest.mark.xfail(
-    reason="a repetition without TransactTime is dated by SendingTime and not by OrigSendingTime"
-)
 def test_a_repetition_without_transact_time_is_known_all_the_same(day, tmp_path):
     """TransactTime (60) may be missing from a report; OrigSendingTime (122) is then its time."""
     scanned = scan((day / ROBOT_LOG).read_bytes())

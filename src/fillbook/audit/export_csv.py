@@ -92,12 +92,15 @@ def _fills(reader: _Fetches, day: Day | None) -> Iterator[dict[str, Any]]:
     after, head = 0, reader.head().seq
     while after < head:
         upto = after + _ROWS_PER_PAGE
-        for row in reader.fetch(
-            f"SELECT {', '.join(_FILLS)} FROM fills WHERE seq > ? AND seq <= ? ORDER BY seq",
+        for *row, ts_recorded in reader.fetch(
+            f"SELECT {', '.join(f'f.{name}' for name in _FILLS)}, e.ts_recorded"
+            " FROM fills f JOIN events e ON e.seq = f.seq"
+            " WHERE f.seq > ? AND f.seq <= ? ORDER BY f.seq",
             (after, upto),
         ):
             fill = dict(zip(_FILLS, row, strict=True))
-            if day is None or day.start <= (fill["ts_event"] or 0) < day.end:
+            ts = ts_recorded if fill["ts_event"] is None else fill["ts_event"]
+            if day is None or day.start <= ts < day.end:
                 fill["ts_event"] = time_text(fill["ts_event"])
                 fill["inferred"], fill["busted"] = bool(fill["inferred"]), bool(fill["busted"])
                 yield fill

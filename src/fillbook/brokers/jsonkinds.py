@@ -17,7 +17,7 @@ from attrs import frozen
 from fillbook.brokers.bounds import id_of, second_ns, shown, text_of
 from fillbook.brokers.quick import maker
 from fillbook.core.commands import CancelOrder, Command, ReplaceOrder, SubmitOrder
-from fillbook.core.exact import decimal_of
+from fillbook.core.exact import average_of, decimal_of
 from fillbook.core.reports import (
     CancelReject,
     CashReport,
@@ -199,7 +199,7 @@ KINDS: dict[str, Kind] = {
             "order_qty": _told_qty,
             "cum_qty": _qty,
             "leaves_qty": _qty,
-            "avg_px": decimal_of,
+            "avg_px": average_of,
             "last_qty": _qty,
             "last_px": decimal_of,
             "exec_id": id_of,
@@ -257,7 +257,7 @@ KINDS: dict[str, Kind] = {
         {
             "instrument_id": id_of,
             "position_qty": decimal_of,
-            "avg_px": decimal_of,
+            "avg_px": average_of,
             "account_id": id_of,
             "ts_event": instant_of,
         },

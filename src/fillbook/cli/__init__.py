@@ -25,6 +25,10 @@ _VERBS = {
 }
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read our output has had enough."""
+
+
 class _Verbs(click.Group):
     """Loads a verb's module only when that verb is asked for."""
 
@@ -38,6 +42,12 @@ class _Verbs(click.Group):
         command = getattr(module, f"{name}_command")
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as exc:  # click itself would make exit status 1 of it
+            raise _ReaderGoneError from exc
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -77,8 +87,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _say("interrupted; what was committed is in the ledger")
         status = 130
-    except BrokenPipeError:
-        # whoever read our output has had enough; nothing is left to say to them
+    except (BrokenPipeError, _ReaderGoneError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except FillbookError as exc:

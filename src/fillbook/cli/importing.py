@@ -111,6 +111,7 @@ def _summary(file: str, ledger: str, result: ImportResult) -> dict[str, Any]:
         "problems": dict(tally.problems),
         "believed_checksums": result.believed,
         "skipped": result.skipped,
+        "session": result.session,
         "junk_lines": result.junk_lines,
         "head_seq": tally.head_seq,
     }
@@ -127,8 +128,8 @@ def _print_summary(file: str, ledger: str, result: ImportResult) -> None:
     for name, word in words.items():
         if tally.outcomes[name]:
             print(f"  {tally.outcomes[name]:>7} {word}")
-    if result.skipped:
-        count = sum(result.skipped.values())
+    count = sum(result.skipped.values()) + result.session
+    if count:
         print(f"  {count:>7} of no concern (session, market data), not counted above")
 
 

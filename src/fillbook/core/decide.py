@@ -13,6 +13,7 @@ from fillbook.core.deciding_status import (
     answered_ids,
     apply_status,
     learn_ids,
+    learn_terms,
     reject_request,
 )
 from fillbook.core.draft import Draft
@@ -80,6 +81,7 @@ def _decide_known(draft: Draft, report: OrderReport) -> None:
         return
     close_gap(draft, report)
     apply_status(draft, report)
+    learn_terms(draft, report)
     if not draft.events and (draft.new_client_id is not None or draft.new_venue_id is not None):
         draft.emit(OrderUpdated)
 

@@ -37,6 +37,8 @@ def book_trade(draft: Draft, report: OrderReport) -> bool:
 
     Returns True where the report's fill was known already with the same content.
     """
+    if report.last_qty is not None and not report.last_qty:
+        return False  # 0 is no fill, whatever the type says
     qty = _traded_qty(draft, report)
     identity = report.trade_id or report.exec_id
     known = draft.find_fill(report.trade_id) if report.trade_id else draft.find_fill(report.exec_id)
@@ -61,19 +63,33 @@ def _traded_qty(draft: Draft, report: OrderReport) -> Decimal | None:
     """Return the quantity of the report's own execution, None where it carries none."""
     if report.exec_type in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT) or report.is_snapshot:
         return None
-    moved = None
-    if report.cum_qty is not None:
-        moved = EXACT.subtract(report.cum_qty, draft.cum_qty_at(report.ts_event))
+    moved = _moved(draft, report)
     if report.exec_type is ExecType.TRADE:
         if report.last_qty is None:
             return moved
-        if report.order_status is OrderStatus.STOPPED and moved is not None and moved <= 0:
-            return None  # a guarantee of execution (FIX 4.4 volume 4, L.1.a), not an execution
+        # a guarantee of execution (FIX 4.4 volume 4, L.1.a) is not an execution
+        is_stopped = report.order_status is OrderStatus.STOPPED
+        if is_stopped and report.cum_qty is not None:
+            held = draft.cum_qty_at(report.ts_event)
+            return report.last_qty if report.cum_qty > held else None
         return report.last_qty
     # another type may carry a fill too, but only where the total shows that something traded
     if report.last_qty and moved is not None and moved > 0 and report.exec_id is not None:
         return min(report.last_qty, moved)
     return None
+
+
+def _moved(draft: Draft, report: OrderReport) -> Decimal | None:
+    """Return by how much the report's total is above ours; None where it tells no total.
+
+    A total that is dated before fills we know is above ours only if it is above all we hold.
+    """
+    claimed = report.cum_qty
+    if claimed is None:
+        return None
+    if draft.is_late(report.ts_event) and claimed <= draft.now.cum_qty:
+        return _ZERO
+    return EXACT.subtract(claimed, draft.counted_by(claimed, report.ts_event)[0])
 
 
 def _traded_px(draft: Draft, report: OrderReport, qty: Decimal) -> Decimal | None:
@@ -99,17 +115,7 @@ def _px_from_average(draft: Draft, report: OrderReport, qty: Decimal) -> Decimal
     """
     if report.avg_px is None or report.cum_qty is None:
         return None
-    ts_fact = draft.order.ts_fact
-    late = report.ts_event is not None and ts_fact is not None and report.ts_event < ts_fact
-    if late:
-        known = draft.order.notional_at(report.ts_event)
-        for fill_no, fill in draft.fills.items():
-            if fill_no not in draft.order.fills and known is not None:
-                known = None if fill.px is None else EXACT.add(
-                    known, EXACT.multiply(fill.qty, fill.px)
-                )  # fmt: skip
-    else:
-        known = None if draft.now.unpriced_qty else draft.now.notional
+    known = draft.counted_by(report.cum_qty, report.ts_event)[1]
     if known is None:
         return None
     total = EXACT.multiply(report.cum_qty, report.avg_px)
@@ -162,6 +168,7 @@ def _add_fill(
         taken = EXACT.add(taken, part.qty)
         _shrink(draft, part)
     draft.now.add(qty, px)
+    fill.counted = draft.now.cum_qty
 
     flags: list[str] = []
     if qty > taken and draft.was_over:
@@ -419,7 +426,9 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
         if claimed is None:
             return
     ts = report.ts_event
-    gap = EXACT.subtract(claimed, draft.cum_qty_at(ts))
+    if draft.is_late(ts) and claimed <= draft.now.cum_qty:
+        return  # older than what we hold, and not more than it
+    gap = EXACT.subtract(claimed, draft.counted_by(claimed, ts)[0])
     if gap > 0:
         if draft.policy.wait_ns == 0:
             infer(draft, gap, claimed, _px_from_average(draft, report, gap), report.avg_px)
@@ -454,7 +463,7 @@ def infer(
     held = EXACT.subtract(claimed, qty)
     identity = f"inferred-{fill_no}:{plain(held)}-{plain(claimed)}"
     draft.fills[fill_no] = Fill(
-        fill_no, identity, None, qty, px, qty, px, draft.ts_event, is_inferred=True
+        fill_no, identity, None, qty, px, qty, px, draft.ts_event, claimed, is_inferred=True
     )
     draft.inferred = [*draft.inferred, Inferred(fill_no, qty, px, claimed, draft.ts_event)]
     draft.now.add(qty, px)

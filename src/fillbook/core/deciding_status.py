@@ -13,6 +13,7 @@ from fillbook.core.events import (
     OrderCalculated,
     OrderCanceled,
     OrderCancelPending,
+    OrderDiscovered,
     OrderDoneForDay,
     OrderEvent,
     OrderExpired,
@@ -33,7 +34,14 @@ from fillbook.core.orders import Order
 from fillbook.core.reports import OrderReport
 from fillbook.core.values import ExecType, OrderStatus
 
-__all__ = ["amend_terms", "answered_ids", "apply_status", "learn_ids", "reject_request"]
+__all__ = [
+    "amend_terms",
+    "answered_ids",
+    "apply_status",
+    "learn_ids",
+    "learn_terms",
+    "reject_request",
+]
 
 _S = OrderStatus
 _E = ExecType
@@ -195,6 +203,28 @@ def _restate(draft: Draft, report: OrderReport) -> None:
         text=report.text,
         reopened=reopened,
     )
+
+
+def learn_terms(draft: Draft, report: OrderReport) -> None:
+    """Take over what the first report of an order that is not ours left out and this one tells."""
+    order = draft.order
+    if order.asked is not None or any(isinstance(e, OrderDiscovered) for e in draft.events):
+        return
+    learned = {
+        name: told
+        for name in ("order_type", "time_in_force", "limit_px", "stop_px")
+        if getattr(order, name) is None and (told := getattr(report, name)) is not None
+    }
+    for event in draft.events:
+        for name in ("limit_px", "stop_px"):
+            if getattr(event, name, None) is not None:
+                learned.pop(name, None)
+    order_qty = report.order_qty
+    if draft.now.order_qty is None and order_qty is not None and order_qty >= draft.now.cum_qty:
+        draft.now.set_terms(order_qty, report.ts_event)
+    elif not learned:
+        return
+    draft.emit(OrderUpdated, **learned)
 
 
 # ---- states

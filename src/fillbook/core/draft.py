@@ -130,6 +130,36 @@ class Draft:
                 total = EXACT.add(total, part.qty)
         return total
 
+    def counted_by(self, claimed: Decimal, ts: int | None) -> tuple[Decimal, Decimal | None]:
+        """Return what a claim of *claimed*, made at *ts*, counts of the fills we know.
+
+        That is every fill that had happened by then, and every one that a total of so much must
+        include: two clocks may disagree.  The second figure is quantity times price, None where a
+        price is unknown.
+        """
+        ts_fact = self.order.ts_fact
+        if ts is None or ts_fact is None or ts >= ts_fact:
+            return self.now.cum_qty, None if self.now.unpriced_qty else self.now.notional
+        qty, notional = Decimal(0), Decimal(0)
+        is_priced = True
+        for fill_no in self.order.fills.keys() | self.fills.keys():
+            fill = self.fill(fill_no)
+            part = fill.qty if fill.is_inferred else fill.qty_at(ts)
+            if fill.ts is not None and fill.ts > ts:
+                part = fill.qty if fill.counted <= claimed else Decimal(0)
+            if part:
+                qty = EXACT.add(qty, part)
+                if fill.px is None:
+                    is_priced = False
+                else:
+                    notional = EXACT.add(notional, EXACT.multiply(part, fill.px))
+        return qty, notional if is_priced else None
+
+    def is_late(self, ts: int | None) -> bool:
+        """Tell whether *ts* is before the last fill, bust or correction that we know."""
+        ts_fact = self.order.ts_fact
+        return ts is not None and ts_fact is not None and ts < ts_fact
+
     def true_qty_at(self, ts: int | None) -> Decimal:
         """Return the same, of true fills only."""
         total = Decimal(0)

@@ -380,6 +380,8 @@ class OrderUpdated(OrderEvent):
 
     type: ClassVar[str] = "order.updated"
 
+    order_type: str | None = None
+    time_in_force: str | None = None
     limit_px: Decimal | None = None
     stop_px: Decimal | None = None
     cleared: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ __all__ = [
     "PX_SCALE",
     "QTY_SCALE",
     "ROUNDED",
+    "average_of",
     "decimal_of",
     "divided",
     "plain",
@@ -52,13 +53,27 @@ def decimal_of(text: str) -> Decimal:
     Raises `BadValue` (with an empty key) for anything but a finite number of at most 38 digits
     and an exponent within ±20.
     """
+    return _decimal_of(text, MAX_EXPONENT)
+
+
+@lru_cache(maxsize=1 << 12)
+def average_of(text: str) -> Decimal:
+    """Return *text* as a canonical `Decimal` that may have up to 38 decimal places.
+
+    For averages: a quotient printed with 28 digits, as ours are, may have more than 20 places, and
+    a fill must not be set aside for that.
+    """
+    return _decimal_of(text, MAX_DIGITS)
+
+
+def _decimal_of(text: str, most_places: int) -> Decimal:
     if len(text) > 100 or not _AMOUNT.fullmatch(text):
         shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text)} characters)"
         raise BadValue("", f"{shown!r} is not a decimal number")
     value = Decimal(text)
     digits, exponent = len(value.as_tuple().digits), value.as_tuple().exponent
     assert isinstance(exponent, int)
-    if digits > MAX_DIGITS or not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+    if digits > MAX_DIGITS or not -most_places <= exponent <= MAX_EXPONENT:
         raise BadValue(
             "", f"{text!r} has {digits} digits and exponent {exponent}; at most 38 and within ±20"
         )

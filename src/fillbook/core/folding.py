@@ -259,6 +259,8 @@ def _restated(order: Order, event: OrderRestated) -> None:
 
 def _updated(order: Order, event: OrderUpdated) -> None:
     now = order.standing
+    order.order_type = event.order_type or order.order_type
+    order.time_in_force = event.time_in_force or order.time_in_force
     if event.order_qty != now.order_qty:
         now.set_terms(event.order_qty, event.ts_event)
     if "PENDING" in event.cleared:
@@ -344,7 +346,7 @@ def _gap_seen(order: Order, event: GapSeen) -> None:
 def _filled(order: Order, event: OrderFilled) -> None:
     fill = Fill(
         event.fill_no, event.trade_id, event.exec_id, event.last_qty, event.last_px,
-        event.last_qty, event.last_px, event.ts_event,
+        event.last_qty, event.last_px, event.ts_event, event.cum_qty,
     )  # fmt: skip
     order.fills[event.fill_no] = fill
     order.fill_ids[event.trade_id] = event.fill_no
@@ -374,7 +376,7 @@ def _shrink(order: Order, part: Replacement) -> None:
 def _inferred(order: Order, event: FillInferred) -> None:
     order.fills[event.fill_no] = Fill(
         event.fill_no, event.trade_id, None, event.last_qty, event.last_px, event.last_qty,
-        event.last_px, event.ts_event, is_inferred=True,
+        event.last_px, event.ts_event, event.claimed_qty, is_inferred=True,
     )  # fmt: skip
     order.inferred = [
         *order.inferred,

@@ -32,6 +32,8 @@ class Fill:
         px: None is unknown.
         reported_qty, reported_px: As first told, to know the same content again.
         ts: When it happened; None is not known.
+        counted: The order's `cum_qty` once this fill was booked.  A claim of as much, or more,
+            counts it, whatever the clocks say.
         history: (ts, qty, px) of each later change, so that a claim can be judged as of its own
             time.
         commissions: What the fill cost, per currency.
@@ -45,6 +47,7 @@ class Fill:
     reported_qty: Decimal
     reported_px: Decimal | None
     ts: int | None
+    counted: Decimal = _ZERO
     is_inferred: bool = False
     is_busted: bool = False
     history: list[tuple[int | None, Decimal, Decimal | None]] = field(factory=list)
@@ -439,19 +442,6 @@ class Order:
         for part in self.inferred:
             if part.ts is None or part.ts <= ts:
                 total = EXACT.add(total, part.qty)
-        return total
-
-    def notional_at(self, ts: int | None) -> Decimal | None:
-        """Return the notional of what `cum_qty_at` counts; None where a price is unknown."""
-        if ts is None or self.ts_fact is None or ts >= self.ts_fact:
-            return None if self.standing.unpriced_qty else self.standing.notional
-        total = _ZERO
-        for fill in self.fills.values():
-            qty = fill.qty if fill.is_inferred else fill.qty_at(ts)
-            if qty and (not fill.is_inferred or fill.ts is None or fill.ts <= ts):
-                if fill.px is None:
-                    return None
-                total = EXACT.add(total, EXACT.multiply(qty, fill.px))
         return total
 
     def true_qty_at(self, ts: int | None) -> Decimal:

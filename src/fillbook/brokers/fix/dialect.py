@@ -128,7 +128,8 @@ _POSITION: _Rules = {"1": ("account_id", id_of)}
 def _read(fields: Fields, rules: _Rules) -> dict[str, Any]:
     """Return the values that *rules* find in *fields*, and `ts_event`.
 
-    That is TransactTime (60), or where the message has none, SendingTime (52).
+    That is TransactTime (60), or where the message has none, SendingTime (52); of a message sent
+    again it is OrigSendingTime (122).
     """
     values = {}
     tag = key = ""
@@ -139,7 +140,7 @@ def _read(fields: Fields, rules: _Rules) -> dict[str, Any]:
                 values[key] = read(text)
     except BadValue as bad:
         raise BadValue(f"{key} ({tag})", bad.problem) from None
-    tag = "60" if fields.get("60") else "52"
+    tag = next((each for each in ("60", "122") if fields.get(each)), "52")
     if fields.get(tag):
         values["ts_event"] = _one(tag, "ts_event", time_of, fields[tag])
     return values

@@ -14,7 +14,7 @@ from re import compile as pattern
 
 from fillbook.brokers.bounds import id_of, second_ns, shown
 from fillbook.brokers.fix.tables import SIDES
-from fillbook.core.exact import decimal_of
+from fillbook.core.exact import average_of, decimal_of
 from fillbook.core.values import Side
 from fillbook.errors import BadValue
 
@@ -96,8 +96,8 @@ def qty_told(text: str) -> Decimal | None:
 
 @lru_cache(maxsize=1 << 12)
 def px_told(text: str) -> Decimal | None:
-    """Return a price; None where it is 0, which engines print for none."""
-    return decimal_of(text) or None
+    """Return an average price; None where it is 0, which engines print for none."""
+    return average_of(text) or None
 
 
 def id_told(text: str) -> str | None:
