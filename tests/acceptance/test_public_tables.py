@@ -1,0 +1,93 @@
+"""Every public FIX order state table, judged through the house in this process.
+
+The command itself is judged by the examples beside the checkout; here the same judge runs over the
+tables that those leave out.
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fillbook.brokers.fix import read_fix
+from fillbook.brokers.jsonlines import read_jsonl
+from fillbook.core.views import order_json, order_state_json
+from fillbook.feedback.intake import take_in
+from fillbook.forensics.replay import orders_upto
+from fillbook.wiring import open_log, recover
+
+HERE = Path(__file__).resolve().parent
+JUDGE = HERE.parents[2] / "shared" / "acceptance"
+
+
+class InProcess:
+    """What the judge asks of the command, answered without one."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, Any] = {}
+
+    def trace(self, text: str, *, ledger: str = ":memory:", form: str = "jsonl") -> Any:
+        log = self._logs.get(ledger) or open_log(":memory:")
+        if ledger != ":memory:":
+            self._logs[ledger] = log
+        read = read_jsonl if form == "jsonl" else read_fix
+        lines: dict[int, dict[str, Any]] = {}
+
+        def keep(message: Any, judged: Any) -> None:
+            lines[message.line] = {
+                "line": message.line,
+                "kind": judged.kind,
+                "outcome": judged.outcome,
+                "events": [event.type for event in judged.events],
+                "flags": list(judged.flags),
+                **order_state_json(judged.order),
+            }
+
+        source = read(io.BytesIO(text.encode()))
+        take_in(log, recover(log), source, name="table", form=form, on_judgement=keep)
+        return lines
+
+    def orders(self, ledger: str) -> Any:
+        log = self._logs[ledger]
+        return [order_json(order) for order in orders_upto(log, recover(log))]
+
+    def positions(self, ledger: str, *options: str) -> Any:
+        assert not options
+        return [view.as_json() for view in recover(self._logs[ledger]).position_views()]
+
+
+@pytest.fixture(scope="module")
+def judge() -> Any:
+    if not (JUDGE / "check.py").exists():
+        pytest.skip("the judge of the tables is not beside this checkout (../shared/acceptance)")
+    sys.path.insert(0, str(JUDGE))
+    try:
+        import check
+
+        yield check
+    finally:
+        sys.path.remove(str(JUDGE))
+
+
+def test_the_tables_are_all_there():
+    """22 more are among the shared examples; together they are every table A to L and D1 to D37."""
+    tables = json.loads((HERE / "fix_matrices.json").read_text())
+
+    assert len(tables) == 64
+    assert len({table["id"] for table in tables}) == 64
+    assert sum(len(table["steps"]) for table in tables) > 500
+
+
+def test_every_table_ends_as_printed(judge: Any):
+    checks = judge.load(HERE, False)
+    failed = {
+        check.name: verdict
+        for check in checks
+        if not check.skip and (verdict := judge.judge(check, InProcess())) is not None
+    }
+
+    assert len(checks) > 250
+    assert failed == {}
