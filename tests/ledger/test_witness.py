@@ -26,6 +26,7 @@ from fillbook.log.reader import open_reader
 from fillbook.log.schema import migrate
 from fillbook.log.sqlite import SqliteLog
 from ledger.playing import GOLDEN, START, play
+from ledger.tampering import altered, chained_anew, untyped
 
 WITNESS = GOLDEN.parent / "witness.py"
 STORY = GOLDEN / "v1" / "07-replaced-chain"
@@ -183,7 +184,7 @@ def test_an_erased_message_is_no_problem(ledger: Path):
 
 def test_a_type_it_does_not_know_is_told_and_its_chain_checked(ledger: Path):
     """A newer program's event: the witness cannot compare its columns, and says so."""
-    chain_anew(ledger, 5, "type = 'order.dreamed'")
+    chained_anew(ledger, "UPDATE events SET type = 'order.dreamed' WHERE seq = 5")
     Path(f"{ledger}.heads").unlink()
 
     report = report_of(ledger)
@@ -221,7 +222,9 @@ def test_a_missing_tail_goes_unnoticed_without_one_and_that_is_said(ledger: Path
 
 def test_another_history_under_the_same_seq_is_seen(ledger: Path):
     """A file rolled back and written on: every hash holds, but not the one that was seen before."""
-    report = report_of(chain_anew(ledger, 4, "ts_recorded = ts_recorded + 1"))
+    chained_anew(ledger, "UPDATE events SET ts_recorded = ts_recorded + 1 WHERE seq = 4")
+
+    report = report_of(ledger)
 
     assert [(one["seq"], one["what"]) for one in report["problems"]] == [(0, "checkpoint")]
 
@@ -378,7 +381,7 @@ def test_a_directory_a_missing_file_and_another_database_are_unreadable(tmp_path
     ids=lambda statements: statements[-1][:50],
 )  # fmt: skip
 def test_a_hostile_ledger_is_found_out_and_survived(ledger: Path, statements: list[str]):
-    altered(ledger, *statements, is_strict=False)
+    untyped(ledger, *statements)
 
     ran = run(ledger)
 
@@ -424,61 +427,13 @@ def exported(ledger: Path, path: Path, **options: Any) -> Path:
     return path
 
 
-def altered(ledger: Path, *statements: str, is_strict: bool = True) -> None:
-    """Do what the file's own rules forbid: without its triggers, which are put back."""
-    database = sqlite3.connect(ledger, isolation_level=None)
-    database.execute("PRAGMA ignore_check_constraints = ON")
-    triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-    triggers = triggers.fetchall()
-    for name, _ in triggers:
-        database.execute(f"DROP TRIGGER {name}")
-    if not is_strict:  # so that any type of value goes in
-        database.execute("PRAGMA writable_schema = ON")
-        database.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, ') STRICT', ')') WHERE type = 'table'"
-        )
-        database.close()
-        database = sqlite3.connect(ledger, isolation_level=None)
-    for statement in statements:
-        database.execute(statement)
-    if not is_strict:
-        database.execute("PRAGMA writable_schema = ON")
-        database.execute(
-            "UPDATE sqlite_master SET sql = sql || ' STRICT' WHERE type = 'table'"
-            " AND name IN ('events', 'meta', 'runs', 'raws', 'snapshots', 'positions')"
-        )
-        database.close()
-        database = sqlite3.connect(ledger, isolation_level=None)
-    tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    for name, sql in triggers:
-        if (name.partition("_")[0],) in tables:
-            database.execute(sql)
-    database.close()
-
-
-def chain_anew(ledger: Path, seq: int, change: str) -> Path:
-    """Change an event and work out every later hash again, as a forger with the source would."""
-    altered(ledger, f"UPDATE events SET {change} WHERE seq = {seq}")
-    database = sqlite3.connect(ledger)
-    (ledger_id,) = database.execute("SELECT ledger_id FROM meta").fetchone()
-    database.close()
-    with open_reader(ledger) as reader:
-        runs = {run.epoch: run for run in reader.runs()}
-        before, hashes = chain.genesis(ledger_id), []
-        for record in reader.records():
-            before = chain.hash_of_record(ledger_id, before, record, runs[record.epoch])
-            hashes.append((before.hex(), record.seq))
-    altered(ledger, *(f"UPDATE events SET event_hash = x'{h}' WHERE seq = {s}" for h, s in hashes))
-    return ledger
-
-
 def test_the_helpers_leave_a_good_ledger_good(ledger: Path):
     """Else every tampering test would find the helper and not the tampering."""
     head = report_of(ledger)["head"]
 
-    altered(ledger, is_strict=False)
     altered(ledger)
-    chain_anew(ledger, 5, "version = version")
+    untyped(ledger)
+    chained_anew(ledger)
 
     report = report_of(ledger)
     assert (report["problems"], report["head"]) == ([], head)
