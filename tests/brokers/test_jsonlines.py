@@ -274,7 +274,16 @@ def test_a_decimal_is_read_exactly(written, value):
      "1E+999999999", "9" * 1_000_000],
 )  # fmt: skip
 def test_what_is_no_bounded_decimal_is_refused_by_its_key(written):
-    assert problem(a_report(avg_px=written)).startswith("avg_px: ")
+    assert problem(a_report(last_px=written)).startswith("last_px: ")
+
+
+def test_an_average_may_be_a_long_quotient():
+    """What we print ourselves, 28 digits, can be read again; a fill hangs on it."""
+    written = "100.6666666666666666666666667"
+
+    assert message(a_report(avg_px=written)).content.avg_px == Decimal(written)
+    assert problem(a_report(avg_px="1e-39")).startswith("avg_px: ")
+    assert problem(a_report(avg_px="9" * 39)).startswith("avg_px: ")
 
 
 @pytest.mark.parametrize(

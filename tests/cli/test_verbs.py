@@ -244,7 +244,8 @@ def test_a_closed_pipe_ends_cleanly(tmp_path: Path):
         [*COMMAND, "orders", "--ledger", str(path), "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
     )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(timeout=60) == 0
@@ -260,7 +261,7 @@ def test_ctrl_c_ends_a_follower(ledger: Path):
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert b"Traceback" not in err
@@ -292,7 +293,8 @@ def test_the_demo_agrees_with_the_exchange(tmp_path: Path, seed: int):
 
     assert done.status == shown.status == 0, done
     assert done.err == shown.err == ""
-    assert done.json["agrees_with_exchange"] and done.json["is_whole"]
+    assert done.json["agrees_with_exchange"]
+    assert done.json["is_whole"]
     assert sum(done.json["orders"].values()) >= 300
     assert done.json["flags"]["INFERRED"] >= 1
     for words in ("Orders by status", "Positions", "What was odd", "is whole", "Try next"):

@@ -487,7 +487,7 @@ class GapSeen(OrderEvent):
 # ---- fills
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True)
 class Replacement:
     """How much of an inferred fill a true one replaces, and what is left of it.
 
