@@ -29,6 +29,10 @@ class _ReaderGoneError(Exception):
     """Whoever read our output has had enough."""
 
 
+class _InterruptedError(Exception):
+    """Ctrl-C while a verb was at work."""
+
+
 class _Verbs(click.Group):
     """Loads a verb's module only when that verb is asked for."""
 
@@ -48,6 +52,8 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as exc:  # click itself would make exit status 1 of it
             raise _ReaderGoneError from exc
+        except KeyboardInterrupt as exc:  # of which click would tell nothing but an empty line
+            raise _InterruptedError from exc
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -74,17 +80,21 @@ def fillbook() -> None:
 def main() -> None:
     """Run the command; the process ends with its exit status and never with a traceback."""
     try:
-        status = fillbook(standalone_mode=False)
+        status = fillbook(standalone_mode=False, prog_name="fillbook")
         sys.stdout.flush()
     except click.exceptions.Abort:
         _say("interrupted")
         status = 130
+    except click.UsageError as exc:
+        command = "fillbook" if exc.ctx is None else exc.ctx.command_path
+        _say(f"{' '.join(exc.format_message().split()).rstrip('.')}; see `{command} --help`")
+        status = exc.exit_code
     except click.ClickException as exc:
-        exc.show()
+        _say(exc.format_message())
         status = exc.exit_code
     except click.exceptions.Exit as exc:
         status = exc.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _InterruptedError):
         _say("interrupted; what was committed is in the ledger")
         status = 130
     except (BrokenPipeError, _ReaderGoneError):

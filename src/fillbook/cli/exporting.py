@@ -49,6 +49,8 @@ def export_command(
     ledger/witness.py to the same head.  With --day, orders are those that
     something happened to that day, and positions are as of its end.
     """
+    if day is None and tz != "UTC":
+        raise BadInput(f"--tz {tz} says whose day it is, and there is no --day", "add --day")
     chosen = None if day is None else day_of(day, tz)
     if form == "csv":
         if out == "-":
@@ -65,6 +67,11 @@ def export_command(
         except FileExistsError as exc:
             raise BadInput(
                 f"{out}: there is a file already; it was not touched", "name a new one"
+            ) from exc
+        except OSError as exc:
+            raise BadInput(
+                f"{out}: {exc.strerror or exc}; the export is not complete",
+                "make room, or name a file that can be written",
             ) from exc
     return 0
 

@@ -9,6 +9,7 @@ from fillbook.brokers.port import Message
 from fillbook.cli.common import as_json, json_option, log_option, note, print_json
 from fillbook.core.events import OrderEvent
 from fillbook.core.views import order_state_json
+from fillbook.errors import BadInput
 from fillbook.feedback.intake import Progress
 from fillbook.feedback.recorder import Judgement
 from fillbook.wiring import Durability, ImportResult, import_file
@@ -88,7 +89,15 @@ def _print_trace(message: Message, judgement: Judgement) -> None:
         "events": [event.type for event in judgement.events],
         "flags": [str(flag) for flag in judgement.flags],
     }
-    print(as_json(line | _state_after(judgement)))
+    try:
+        print(as_json(line | _state_after(judgement)))
+    except BrokenPipeError:
+        raise
+    except OSError as exc:  # else it would be taken for trouble with the file that is read
+        raise BadInput(
+            f"the trace cannot be written: {exc.strerror}; what was committed is in the ledger",
+            "import the file again: it goes on where it stopped",
+        ) from exc
 
 
 def _state_after(judgement: Judgement) -> dict[str, Any]:

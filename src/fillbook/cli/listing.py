@@ -7,7 +7,9 @@ import click
 
 from fillbook.cli.common import as_json, json_option, ledger_option, marks_of, print_table
 from fillbook.core.lots import LotBook
+from fillbook.core.values import OrderStatus
 from fillbook.core.views import order_json
+from fillbook.errors import BadInput
 from fillbook.forensics.replay import orders_upto
 from fillbook.wiring import LogHistory, open_reader, recover
 
@@ -22,6 +24,8 @@ __all__ = ["orders_command", "positions_command", "print_orders", "print_positio
 def orders_command(ledger: str, status: Sequence[str], only_open: bool, as_json_: bool) -> int:
     """List the orders, in order of first appearance."""
     wanted = {each.upper() for each in status}
+    for each in sorted(wanted - set(OrderStatus)):
+        raise BadInput(f"--status {each}: no such status", f"one of {', '.join(OrderStatus)}")
     with open_reader(ledger) as reader:
         book = recover(reader, upto=0)
         rows = (

@@ -1,8 +1,9 @@
 """Answer for a moment in the past: what the robot could know then, or what had happened by then.
 
 Two clocks.  *Known at*: the log up to that moment (received time, else recorded time), nothing that
-came later.  *Happened by*: by the venue's time, with all we know now (or up to a seq), each fill in
-its place and at the figures it had then.  Corrections never erase what was believed before them.
+came later; when a file was imported says nothing about when its messages were known.  *Happened
+by*: by the venue's time, with all we know now (or up to a seq), each fill in its place and at the
+figures it had then.  Corrections never erase what was believed before them.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,25 +12,53 @@ from decimal import Decimal
 from attrs import define, frozen
 
 from fillbook.core.book import Book
-from fillbook.core.events import CashMoved, InstrumentSplit, OrderEvent
+from fillbook.core.events import (
+    CashMoved,
+    InstrumentMarked,
+    InstrumentSplit,
+    OrderCancelRequested,
+    OrderEvent,
+    OrderReplaceRequested,
+    OrderSubmitted,
+)
 from fillbook.core.folding import apply_states, fold_order, open_order
 from fillbook.core.orders import Order
 from fillbook.core.positions import Position, PositionView
 from fillbook.core.values import Contract, Flag
-from fillbook.log.port import Reader
+from fillbook.log.port import LEDGER_STREAM, Reader, Record
 
 __all__ = ["Moment", "happened_by", "known_seq", "order_streams", "orders_upto"]
 
+_REQUESTS = {each.type for each in (OrderSubmitted, OrderCancelRequested, OrderReplaceRequested)}
+
 
 def known_seq(reader: Reader, ts: int) -> int:
-    """Return the last seq that was known at *ts*: up to the first record that was not."""
+    """Return the last seq that was known at *ts*: up to the first record that was not.
+
+    An imported request was known when we made it.  The ledger's own notes, and imported messages
+    without any time of ours, were known as soon as anything that stands after them.
+    """
     last = 0
     for record in reader.records():
-        known = record.ts_received if record.ts_received is not None else record.ts_recorded
-        if known > ts:
+        known = _known(record)
+        if known is None:
+            if record.ts_recorded > ts:
+                continue
+        elif known > ts:
             break
         last = record.seq
     return last
+
+
+def _known(record: Record) -> int | None:
+    """Return when we knew of *record*; None where only what stands after it can tell."""
+    if record.ts_received is not None:
+        return record.ts_received
+    if record.stream == LEDGER_STREAM:
+        return None
+    if record.actor != "IMPORT":
+        return record.ts_recorded
+    return record.ts_event if record.type in _REQUESTS else None
 
 
 def order_streams(reader: Reader, upto: int | None = None) -> Iterator[int]:
@@ -91,6 +120,7 @@ def happened_by(
         if order is not None:
             orders.append(order)
     _other_entries(reader, ts, upto, entries)
+    marks = _marks_at(reader, book, ts, upto) | marks
     views = []
     for position in book.positions.all():
         key = (position.account_id, position.instrument_id)
@@ -107,7 +137,7 @@ def happened_by(
         )
         for entry in moved:
             entry.move(twin)
-        views.append(twin.view(definition, (book.marks | marks).get(position.instrument_id)))
+        views.append(twin.view(definition, marks.get(position.instrument_id)))
     return Moment(orders, views)
 
 
@@ -194,6 +224,26 @@ def _other_entries(
                 for key in keys:
                     if key[1] == event.instrument_id:
                         entries[key].append(_Entry(when, seq, _split(event)))
+
+
+def _marks_at(reader: Reader, book: Book, ts: int, upto: int | None) -> dict[str, Decimal]:
+    """Return the last price of each instrument by *ts*."""
+    if not book.marks:
+        return {}
+    found: dict[str, tuple[int, Decimal]] = {}
+    for row in reader.rows(upto=upto):
+        seq, op, stream, status = row[:4]
+        if op != 3 or status is not None or stream == LEDGER_STREAM:
+            continue
+        for record in reader.records(after=seq - 1, upto=seq):
+            if record.type != InstrumentMarked.type:
+                continue
+            event = record.event
+            assert isinstance(event, InstrumentMarked)
+            when = record.ts_recorded if event.ts_event is None else event.ts_event
+            if when <= ts and when >= found.get(event.instrument_id, (when,))[0]:
+                found[event.instrument_id] = when, event.px
+    return {instrument_id: px for instrument_id, (_, px) in found.items()}
 
 
 def _receive(event: CashMoved) -> Callable[[Position], None]:
