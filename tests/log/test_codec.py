@@ -128,8 +128,8 @@ def test_only_a_decimal_is_an_amount(amount: Any) -> None:
         encode(a_fill(last_qty=amount))
 
 
-@pytest.mark.parametrize("amount", ["NaN", "NaN7", "-Infinity", "sNaN"])
-def test_an_amount_is_finite(amount: str) -> None:
+@pytest.mark.parametrize("amount", ["NaN", "NaN7", "-Infinity", "sNaN", "1E+999999", "1E-999"])
+def test_an_amount_is_finite_and_of_a_readable_length(amount: str) -> None:
     with pytest.raises(TypeError):
         encode(a_fill(last_qty=Decimal(amount)))
 

@@ -226,3 +226,25 @@ def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
     assert done == [first]
     group.submit(Request([], False))
     assert len(done) == 2
+
+
+def test_a_caller_that_is_interrupted_as_it_is_told_to_lead_passes_it_on() -> None:
+    group = Group(lambda requests: None)
+    group._has_leader = True
+    interrupted, behind = Request([], False), Request([], False)
+    behind.gate = threading.Lock()
+    behind.gate.acquire()
+
+    class Interrupted:
+        """A gate that opens to lead, and in the same instant comes Ctrl-C."""
+
+        def acquire(self) -> None:
+            interrupted.leads = True
+            raise KeyboardInterrupt
+
+    group._waiting.append(behind)
+    interrupted.gate = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        group._wait(interrupted, interrupted.gate)  # type: ignore[arg-type]
+    assert behind.leads
+    assert not behind.gate.locked()

@@ -134,8 +134,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], str]] = {}
 
 
 def _amount(value: Decimal) -> str:
-    if not value.is_finite():
-        raise TypeError(f"{value!r} is not finite")
+    if not value.is_finite() or abs(value.adjusted()) > _MAX_CHARS // 2:
+        raise TypeError(f"{value!r} is no amount that could be read back")
     return plain(value)
 
 
