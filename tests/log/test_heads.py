@@ -176,6 +176,15 @@ def test_a_clean_stop_writes_the_head_down(path: Path, durability: str) -> None:
     assert (checkpoint.seq, checkpoint.event_hash) == head
 
 
+def test_in_bulk_no_head_is_written_down_before_the_end(path: Path) -> None:
+    """Nothing is synced until then: a head in that file would be ahead of the ledger."""
+    with open_fixed(path, durability="bulk", mono=ticking(10**12, SECOND)) as log:
+        log.append([draft() for _ in range(3000)])
+        log.append([draft()])
+        assert not Path(f"{path}.heads").exists()
+    assert seqs_in(path) == [3002]
+
+
 def test_the_heads_file_does_not_grow_for_ever(path: Path) -> None:
     heads = HeadsFile(str(path), b"\1" * 16)
     for seq in range(1, 1000):

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -61,7 +62,8 @@ class WriterLock:
     def release(self) -> None:
         """Give the right back; the note of who held it goes first."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            with suppress(OSError):
+                os.ftruncate(self._fd, 0)
             self.drop()
 
     def drop(self) -> None:
@@ -77,7 +79,7 @@ class WriterLock:
         while True:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(fd)
                 if _is_same_file(fd, self.path):
                     return fd
             except BlockingIOError as exc:
@@ -87,6 +89,16 @@ class WriterLock:
                 os.close(fd)
                 raise
             os.close(fd)  # someone removed the lock file meanwhile: what we locked is nobody's
+
+
+def _flock(fd: int) -> None:
+    """Take the lock; `is_locked` holds it for an instant too, so one refusal is no refusal."""
+    for _ in range(2):
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(path: str) -> str:

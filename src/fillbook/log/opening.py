@@ -95,6 +95,7 @@ def connect_writer(path: str, durability: Durability) -> Connection:
                 f"instead of {mode}, {level}",
                 "close every other program that has it open",
             )
+        connection.execute("PRAGMA fullfsync=ON")  # macOS: elsewhere it says nothing
         connection.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")

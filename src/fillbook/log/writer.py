@@ -105,7 +105,11 @@ class Writer:
                 connection.executemany(_INSERT_RAW, stage.raws)
             connection.execute("COMMIT")
         self._is_committed()
-        if self.heads is not None and self.heads.is_due(self.head.seq, self.mono()):
+        if (
+            self.heads is not None
+            and self.durability != "bulk"  # nothing there is safe before the end
+            and self.heads.is_due(self.head.seq, self.mono())
+        ):
             self.note_head()
 
     def discard(self) -> None:
