@@ -20,8 +20,8 @@ EVENTS.addHandler(logging.NullHandler())  # a library speaks only where somebody
 _SECRET = re.compile(
     r"""(?ix)
     ( (?:api[-_ ]?key|secret|token|passw(?:or)?d|passphrase|signature|authorization|bearer)
-      ["']? \s* [:=]? \s* (?:bearer\s+)? ["']? )
-    [^\s"',;&|]{4,}
+      \\*["']? \s* [:=]? \s* \\*["']? (?:bearer\s+)? \\*["']? )
+    (?: [^\s"',;&|\\] | \\(?!["'\\]) ){4,}
     """
 )
 
@@ -71,4 +71,15 @@ class JsonLines(logging.Formatter):
             line |= {"event": json.loads(record.body)}
         else:
             line["message"] = entry.getMessage()
-        return redacted(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
+        return json.dumps(_told(line), ensure_ascii=False, separators=(",", ":"))
+
+
+def _told(value: Any) -> Any:
+    """Return *value* with its texts redacted: each for itself, so that the line stays JSON."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: _told(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_told(each) for each in value]
+    return value
