@@ -487,6 +487,14 @@ def test_what_is_no_time_is_refused(written):
     assert problem(a_report(t126=written)).startswith("expire_time (126): ")
 
 
+def test_without_a_time_of_its_own_a_report_happened_when_it_was_first_sent():
+    again = {"t43": "Y", "t122": "19700101-00:00:01", "t52": SENT}
+
+    assert report(t60=None, **again).ts_event == 10**9
+    assert report(t60="19700101-00:00:02", **again).ts_event == 2 * 10**9
+    assert report(t60=None, t52=SENT).ts_event == SENT_NS
+
+
 def test_an_end_beyond_the_reach_of_nanoseconds_is_never():
     assert report(t126="99991231-23:59:59").expire_time is None
     assert problem(a_report(t60="99991231-23:59:59")).startswith("ts_event (60): the year 9999")

@@ -108,6 +108,7 @@ def _one_of(choices: Mapping[str, Any]) -> Callable[[str], Any]:
 
 
 def flag(text: str) -> bool:
+    """Refuse text: a flag is `true` or `false`, and the reader of the line takes it as it is."""
     raise BadValue("", f"found the text {shown(text)}, expected true or false")
 
 

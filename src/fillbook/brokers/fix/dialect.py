@@ -34,6 +34,7 @@ from fillbook.brokers.fix.values import (
     qty_of,
     qty_told,
     side_of,
+    symbol_of,
     time_of,
     words,
 )
@@ -60,89 +61,98 @@ def meaning(fields: Fields, version: str) -> Command | Report | None:
 
 # ---- which tag is read into which key, and how
 
-_Rules = dict[str, tuple[str, Callable[[str], Any]]]
+_Rule = tuple[str, str, Callable[[str], Any]]
+_Rules = tuple[_Rule, ...]
 
-_CHAIN: _Rules = {"11": ("client_order_id", id_of), "41": ("orig_client_order_id", id_of)}
+_TIME: _Rules = (
+    ("60", "ts_event", time_of),  # TransactTime
+    ("122", "ts_event", time_of),  # OrigSendingTime, of a message sent again
+    ("52", "ts_event", time_of),  # SendingTime
+)
 
-_TERMS: _Rules = {
-    "54": ("side", side_of),
-    "40": ("order_type", words(ORDER_TYPES)),
-    "1": ("account_id", id_of),
-    "44": ("limit_px", decimal_of),
-    "99": ("stop_px", decimal_of),
-    "59": ("time_in_force", words(TIMES_IN_FORCE)),
-    "126": ("expire_time", expiry_of),
-}
+_CHAIN: _Rules = (
+    ("11", "client_order_id", id_of),
+    ("41", "orig_client_order_id", id_of),
+)
 
-_ORDER: _Rules = {
-    "11": ("client_order_id", id_of),
-    "38": ("order_qty", qty_told),
-    "152": ("cash_order_qty", qty_told),
-    **_TERMS,
-}
+_TERMS: _Rules = (
+    ("54", "side", side_of),
+    ("38", "order_qty", qty_told),
+    ("152", "cash_order_qty", qty_told),
+    ("40", "order_type", words(ORDER_TYPES)),
+    ("1", "account_id", id_of),
+    ("44", "limit_px", decimal_of),
+    ("99", "stop_px", decimal_of),
+    ("59", "time_in_force", words(TIMES_IN_FORCE)),
+    ("126", "expire_time", expiry_of),
+    ("100", "venue", id_of),  # ExDestination
+    ("207", "venue", id_of),  # SecurityExchange
+)
 
-_CANCEL: _Rules = _CHAIN
+_INSTRUMENT: _Rules = (
+    ("55", "instrument_id", symbol_of),
+    ("48", "instrument_id", id_of),  # SecurityID
+)
 
-_REPLACE: _Rules = {
-    **_CHAIN,
-    "38": ("order_qty", qty_told),
-    "44": ("limit_px", decimal_of),
-    "99": ("stop_px", decimal_of),
-}
+_ORDER: _Rules = (("11", "client_order_id", id_of), *_INSTRUMENT, *_TERMS, *_TIME)
 
-_REPORT: _Rules = {
-    "11": ("client_order_id", id_told),
-    "41": ("orig_client_order_id", id_told),
-    "37": ("venue_order_id", id_told),
-    **_TERMS,
-    "38": ("order_qty", qty_told),
-    "152": ("cash_order_qty", qty_told),
-    "14": ("cum_qty", qty_of),
-    "151": ("leaves_qty", qty_of),
-    "6": ("avg_px", px_told),
-    "32": ("last_qty", qty_of),
-    "31": ("last_px", decimal_of),
-    "17": ("exec_id", id_of),
-    "19": ("exec_ref_id", id_of),
-    "880": ("trade_id", id_of),
-    "851": ("liquidity", words(LIQUIDITY)),
-    "30": ("last_mkt", id_of),
-    "103": ("reason", words(REJECT_REASONS)),
-    "58": ("text", text_of),
-    "378": ("restatement_reason", words(RESTATEMENT_REASONS)),
-    "43": ("poss_dup", flag),
-    "97": ("poss_resend", flag),
-}
+_CANCEL: _Rules = (*_CHAIN, *_TIME)
 
-_CANCEL_REJECT: _Rules = {
-    "11": ("client_order_id", id_of),
-    "41": ("orig_client_order_id", id_told),
-    "37": ("venue_order_id", id_told),
-    "102": ("reason", words(CANCEL_REJECT_REASONS)),
-    "58": ("text", text_of),
-}
+_REPLACE: _Rules = (
+    *_CHAIN,
+    ("38", "order_qty", qty_told),
+    ("44", "limit_px", decimal_of),
+    ("99", "stop_px", decimal_of),
+    *_TIME,
+)
 
-_POSITION: _Rules = {"1": ("account_id", id_of)}
+_REPORT: _Rules = (
+    ("11", "client_order_id", id_told),
+    ("41", "orig_client_order_id", id_told),
+    ("37", "venue_order_id", id_told),
+    *_INSTRUMENT,
+    *_TERMS,
+    ("14", "cum_qty", qty_of),
+    ("151", "leaves_qty", qty_of),
+    ("6", "avg_px", px_told),
+    ("32", "last_qty", qty_of),
+    ("31", "last_px", decimal_of),
+    ("17", "exec_id", id_of),
+    ("19", "exec_ref_id", id_of),
+    ("880", "trade_id", id_of),
+    ("12", "commission", decimal_of),
+    ("851", "liquidity", words(LIQUIDITY)),
+    ("30", "last_mkt", id_of),
+    ("103", "reason", words(REJECT_REASONS)),
+    ("58", "text", text_of),
+    ("378", "restatement_reason", words(RESTATEMENT_REASONS)),
+    ("43", "poss_dup", flag),
+    ("97", "poss_resend", flag),
+    *_TIME,
+)
+
+_CANCEL_REJECT: _Rules = (
+    ("11", "client_order_id", id_of),
+    ("41", "orig_client_order_id", id_told),
+    ("37", "venue_order_id", id_told),
+    ("102", "reason", words(CANCEL_REJECT_REASONS)),
+    ("58", "text", text_of),
+    *_TIME,
+)
+
+_POSITION: _Rules = (("1", "account_id", id_of), *_INSTRUMENT, *_TIME)
 
 
 def _read(fields: Fields, rules: _Rules) -> dict[str, Any]:
-    """Return the values that *rules* find in *fields*, and `ts_event`.
-
-    That is TransactTime (60), or where the message has none, SendingTime (52); of a message sent
-    again it is OrigSendingTime (122).
-    """
-    values = {}
+    """Return the values that *rules* find in *fields*; of several rules for a key the first."""
+    values: dict[str, Any] = {}
     tag = key = ""
     try:
-        for tag, text in fields.items():
-            if tag in rules and text:
-                key, read = rules[tag]
-                values[key] = read(text)
+        for tag, key, read in rules:
+            if tag in fields and values.get(key) is None and fields[tag]:
+                values[key] = read(fields[tag])
     except BadValue as bad:
         raise BadValue(f"{key} ({tag})", bad.problem) from None
-    tag = next((each for each in ("60", "122") if fields.get(each)), "52")
-    if fields.get(tag):
-        values["ts_event"] = _one(tag, "ts_event", time_of, fields[tag])
     return values
 
 
@@ -151,15 +161,6 @@ def _one(tag: str, key: str, read: Callable[[str], Any], text: str) -> Any:
         return read(text)
     except BadValue as bad:
         raise BadValue(f"{key} ({tag})", bad.problem) from None
-
-
-def _instrument(fields: Fields) -> str | None:
-    """Return Symbol (55), or SecurityID (48) where the symbol is missing or `[N/A]` (from 4.3)."""
-    symbol = fields.get("55")
-    if symbol and symbol != "[N/A]":
-        return _one("55", "instrument_id", id_of, symbol)  # type: ignore[no-any-return]
-    security = fields.get("48")
-    return _one("48", "instrument_id", id_of, security) if security else None
 
 
 def _need(values: Mapping[str, Any], *needed: tuple[str, str]) -> None:
@@ -182,8 +183,6 @@ def _without_idle_px(values: dict[str, Any]) -> None:
 
 def _order(fields: Fields, version: str) -> SubmitOrder:
     values = _read(fields, _ORDER)
-    values["instrument_id"] = _instrument(fields)
-    values["venue"] = _venue(fields)
     _without_idle_px(values)
     _need(
         values,
@@ -228,16 +227,14 @@ def _report(fields: Fields, version: str) -> OrderReport:
         exec_type = ExecType.PENDING_REPLACE
     values["exec_type"] = exec_type
     values["order_status"] = order_status
-    values["instrument_id"] = _instrument(fields)
-    values["venue"] = _venue(fields)
     if exec_type is ExecType.ORDER_STATUS and get("exec_id") == "0":
         values["exec_id"] = None  # 4.2: a status report has ExecID 0
     if not last_qty and not get("last_px"):
         values["last_px"] = None
     if fields.get("1003") and "trade_id" not in values and version >= "FIX.5":  # FIXT.1.1 too
         values["trade_id"] = _one("1003", "trade_id", id_of, fields["1003"])
-    if fields.get("12"):
-        _add_commission(values, fields, last_qty)
+    if "commission" in values:
+        _settle_commission(values, fields, last_qty)
     _without_idle_px(values)
     return _make_report(values)
 
@@ -278,32 +275,22 @@ def _order_status(fields: Fields, exec_type: ExecType | None) -> OrderStatus | N
     raise BadValue("order_status (39)", f"{shown(code)} is no status that is known here")
 
 
-def _add_commission(values: dict[str, Any], fields: Fields, last_qty: Decimal | None) -> None:
-    """Add Commission (12) as an amount, with its currency: CommCurrency (479), else Currency (15).
+def _settle_commission(values: dict[str, Any], fields: Fields, last_qty: Decimal | None) -> None:
+    """Make Commission (12) an amount, and add CommCurrency (479), else Currency (15).
 
     CommType (13) 3 is an amount and what is meant without one, 1 is per unit; a percentage and the
     rest (2, 4, 5, 6) cannot be told without figures that are not in the message.
     """
-    commission = _one("12", "commission", decimal_of, fields["12"])
     comm_type = fields.get("13") or "3"
     if comm_type == "1" and last_qty:
-        product = canonical(EXACT.multiply(commission, last_qty))
-        commission = _one("12", "commission", decimal_of, str(product))
+        product = canonical(EXACT.multiply(values["commission"], last_qty))
+        values["commission"] = _one("12", "commission", decimal_of, str(product))
     elif comm_type != "3":
+        del values["commission"]
         return
-    values["commission"] = commission
-    for tag in ("479", "15"):
-        if fields.get(tag):
-            values["commission_currency"] = _one(tag, "commission_currency", id_of, fields[tag])
-            break
-
-
-def _venue(fields: Fields) -> str | None:
-    """ExDestination (100), else SecurityExchange (207)."""
-    for tag in ("100", "207"):
-        if fields.get(tag):
-            return _one(tag, "venue", id_of, fields[tag])  # type: ignore[no-any-return]
-    return None
+    tag = "479" if fields.get("479") else "15"
+    if fields.get(tag):
+        values["commission_currency"] = _one(tag, "commission_currency", id_of, fields[tag])
 
 
 def _cancel_reject(fields: Fields, version: str) -> CancelReject:
@@ -320,7 +307,6 @@ def _position(fields: Fields, version: str) -> PositionReport:
     is no `avg_px`.  Of several quantities (702) nothing tells which is the one held.
     """
     values = _read(fields, _POSITION)
-    values["instrument_id"] = _instrument(fields)
     _need(values, ("instrument_id", "55"))
     if fields.get("702", "1") != "1":
         raise BadValue("position_qty (702)", f"{shown(fields['702'])} quantities, expected one")

@@ -26,6 +26,7 @@ __all__ = [
     "qty_of",
     "qty_told",
     "side_of",
+    "symbol_of",
     "time_of",
     "words",
 ]
@@ -103,6 +104,11 @@ def px_told(text: str) -> Decimal | None:
 def id_told(text: str) -> str | None:
     """Return an id; None where it is NONE, FIX's own word for no id (35=9, tag 37)."""
     return None if text.upper() == "NONE" else id_of(text)
+
+
+def symbol_of(text: str) -> str | None:
+    """Return a symbol; None where it is `[N/A]`, the word for none (tag 55, from 4.3)."""
+    return None if text == "[N/A]" else id_of(text)
 
 
 def words(table: Mapping[str, str]) -> Callable[[str], str]:

@@ -37,6 +37,7 @@ _TYPE = re.compile(rb"\x0135=([^\x01]{1,16})\x01")
 _LITERAL = re.compile(rb"\x01(?!\d+=|\Z)")
 _NOT_MARKS = bytes(byte for byte in range(256) if byte not in b"=\x01")
 _LENGTH_TAGS = frozenset(DATA_LENGTHS.values())
+_THREE_DIGITS = [b"%03d" % number for number in range(256)]
 _HEADER_BYTES = 128
 _LARGE = 1 << 20
 """Longer messages are verified but not taken apart: a list of all securities, not an order."""
@@ -116,7 +117,7 @@ def _frame(line: bytes, at: int) -> tuple[Frame, int]:
     text = line[at:end] if separator == _SOH else _with_soh(line[at:end], separator)
     if doubt is None:
         expected = _sum(text) & 0xFF
-        if checksum != b"%03d" % expected:
+        if checksum != _THREE_DIGITS[expected]:
             found = checksum.decode()
             doubt = f"CheckSum (10): found {found or 'nothing'}, the bytes sum to {expected:03}"
     end = trailer.end()
