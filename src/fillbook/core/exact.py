@@ -20,6 +20,7 @@ __all__ = [
     "average_of",
     "decimal_of",
     "divided",
+    "nearest",
     "plain",
     "quotient",
     "scaled",
@@ -41,6 +42,7 @@ ROUNDED = Context(
 )
 """For divisions."""
 
+_LIMIT = 10**28
 _INT64 = 2**63
 _AMOUNT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _HOT = Decimal(10) ** QTY_SCALE
@@ -122,11 +124,30 @@ def divided(numerator: int, denominator: int) -> tuple[int, int]:
 
     `places` is 0 where the quotient is a whole number of at most 28 digits.
     """
+    above, below = abs(numerator), abs(denominator)
+    whole, rest = divmod(above, below)
+    if not rest and whole < _LIMIT:
+        places = 0
+    else:
+        places = 28 - len(str(whole))
+        if whole and places >= 0:
+            # By far the most: what `ROUNDED.divide` gives, without asking a `Decimal` its exponent.
+            whole = nearest(above * 10**places, below)
+        if not whole % 10 or whole >= _LIMIT:  # it comes out sooner, or is large or below 1
+            value = ROUNDED.divide(Decimal(above), Decimal(below))
+            _, _, exponent = value.as_tuple()
+            assert isinstance(exponent, int)
+            places = max(-exponent, 0)
+            whole = int(value.scaleb(places, EXACT))
+    return (whole if (numerator < 0) is (denominator < 0) else -whole), places
+
+
+def nearest(numerator: int, denominator: int) -> int:
+    """Return the quotient as a whole number, half even."""
+    if denominator < 0:
+        numerator, denominator = -numerator, -denominator
     whole, rest = divmod(numerator, denominator)
-    if not rest and -(10**28) < whole < 10**28:
-        return whole, 0
-    value = ROUNDED.divide(Decimal(numerator), Decimal(denominator))
-    _, _, exponent = value.as_tuple()
-    assert isinstance(exponent, int)
-    places = max(-exponent, 0)
-    return int(value.scaleb(places, EXACT)), places
+    twice = 2 * rest
+    if twice < denominator:
+        return whole
+    return whole + (twice > denominator or whole & 1)

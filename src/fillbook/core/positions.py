@@ -26,6 +26,7 @@ from fillbook.core.exact import (
     QTY_SCALE,
     ROUNDED,
     divided,
+    nearest,
     plain,
     quotient,
     scaled,
@@ -287,7 +288,7 @@ class Position(Holding):
         "_base_fee_term",
         "_basis",
         "_cash_flow",
-        "_is_plain",
+        "_is_linear",
         "_is_priced",
         "_k",
         "_qk",
@@ -329,31 +330,32 @@ class Position(Holding):
     def trade(self, qty: int, px: int) -> None:
         """Book a trade of signed *qty* at *px*, both in units of 1e-8.
 
-        The first lines are `_trade` at default scale, without its calls: the path of nearly every
-        fill.  What they cannot do exactly they leave to the rest, untouched.
+        The path of nearly every fill, so it is `_trade` again, without its calls.
         """
-        if not self._is_plain:
-            self._trade_scaled(qty, px)
+        if not self._is_linear:
+            self._trade_apart(qty, px)
             return
+        k = self._k
+        if k != 1:
+            qty *= self._qk
+            px *= k // self._qk
         held = self._qty
-        cost = qty * px
         after = held + qty
-        if not held or (held > 0) is (qty > 0):
-            self._basis += cost
-        elif not after:
-            self._basis = 0
-        elif (held > 0) is not (after > 0):
-            self._basis = after * px
-        else:
-            basis = self._basis
-            share, rest = divmod(basis * qty, held)
-            if rest:
-                self._trade(qty, px)
-                return
-            self._basis = basis + share
+        cost = qty * px
         self._qty = after
         self._cash_flow -= cost
         self.trade_count += 1
+        if not held or (held > 0) is (qty > 0):
+            self._basis += cost
+        elif not after or (held > 0) is not (after > 0):
+            self._basis = after * px
+            if k != 1 or self._is_rounded:
+                self._coarsen()
+        else:
+            released, rest = divmod(self._basis * qty, held)
+            if rest:
+                released = self._rounded_share(self._basis * qty, held)
+            self._basis += released
 
     def trade_exact(self, qty: Decimal, px: Decimal | None) -> None:
         """Book a trade of signed *qty* at *px*, None where unknown; any finite value."""
@@ -371,10 +373,10 @@ class Position(Holding):
         """Return what a unit costs; None where this price, or one before it, is unknown."""
         return None if px is None or not self._is_priced else value_at(self._contract, px)
 
-    def _trade_scaled(self, qty: int, px: int) -> None:
-        if self._is_priced and self._contract is not Contract.INVERSE:
-            self._trade(qty * self._qk, px * (self._k // self._qk))
-        elif (value := self._value_at(unscaled(px))) is not None:
+    def _trade_apart(self, qty: int, px: int) -> None:
+        """Book a trade of an INVERSE, or one after a price that is unknown."""
+        value = self._value_at(unscaled(px))
+        if value is not None:
             self._trade(qty * self._qk, self._px_units(value))
         else:
             self.trade_exact(unscaled(qty), None)
@@ -429,7 +431,6 @@ class Position(Holding):
     def restate(self, qty: Decimal) -> None:
         """Count the same basis as *qty* units, on the same side of zero."""
         self._qty = self._qty_units(qty)
-        self._find_path()
 
     # ---- figures
 
@@ -537,12 +538,7 @@ class Position(Holding):
 
     def _find_path(self) -> None:
         """Note whether `trade` may take its short path."""
-        self._is_plain = (
-            self._k == self._qk == 1
-            and self._is_priced
-            and not self._is_rounded
-            and self._contract is not Contract.INVERSE
-        )
+        self._is_linear = self._is_priced and self._contract is not Contract.INVERSE
 
     def _money(self, units: int) -> Decimal | None:
         return unscaled(units, MONEY_SCALE + places_of(self._k)) if self._is_priced else None
@@ -575,15 +571,18 @@ class Position(Holding):
         """
         amount = self._basis * part
         share, rest = divmod(amount, whole)
-        if not rest:
-            return share
+        return self._rounded_share(amount, whole) if rest else share
+
+    def _rounded_share(self, amount: int, whole: int) -> int:
+        """Return amount / whole where that is no whole number of money units."""
         share, places = divided(amount, whole)
         finer: int = 10**places
         if finer > 1 and self._k * finer > FINEST:
             finer = max(1, FINEST // self._k)
             share = nearest(amount * finer, whole)
         self._is_rounded = self._is_rounded or share * whole != amount * finer
-        self._refine(finer)
+        if finer > 1:
+            self._refine(finer)
         return share
 
     def _refine(self, finer: int) -> None:
@@ -592,7 +591,6 @@ class Position(Holding):
         self._basis *= finer
         self._cash_flow *= finer
         self._base_fee_term *= finer
-        self._find_path()
 
     def _coarsen(self) -> None:
         """Go back to the default units where a basis has just ended and nothing is lost by it."""
@@ -608,7 +606,6 @@ class Position(Holding):
             self._k = 1
         if self._qk == 1 and not self._base_fee_term and self._contract is not Contract.INVERSE:
             self._is_rounded = False  # what is left is sums and products
-        self._find_path()
 
     def _forget_price(self) -> None:
         """Drop the money, which no longer means anything."""
@@ -625,14 +622,6 @@ def whole_digits(value: Decimal) -> tuple[int, int]:
     exponent = short.as_tuple().exponent
     assert isinstance(exponent, int), value
     return int(short.scaleb(max(0, -exponent), EXACT)), max(0, -exponent)
-
-
-def nearest(numerator: int, denominator: int) -> int:
-    """Return the quotient as a whole number, half even."""
-    if denominator < 0:
-        numerator, denominator = -numerator, -denominator
-    whole, rest = divmod(numerator, denominator)
-    return whole + (2 * rest > denominator or (2 * rest == denominator and whole & 1))
 
 
 def places_of(power: int) -> int:

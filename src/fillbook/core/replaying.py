@@ -11,7 +11,8 @@ from typing import Any
 
 from fillbook.core.book import Book, History
 from fillbook.core.events import OrderEvent
-from fillbook.core.lifecycle import INITIAL, TRIGGERS
+from fillbook.core.exact import unscaled
+from fillbook.core.lifecycle import INITIAL, TRIGGERS, Lifecycle
 from fillbook.core.values import CLOSED, OrderStatus
 
 __all__ = ["book_state", "replay", "restore"]
@@ -20,7 +21,7 @@ _Row = tuple[Any, ...]
 
 
 class _Status:
-    """All of an order that the quick fold keeps."""
+    """An order's status alone, for a step that the machine has to judge itself."""
 
     __slots__ = ("order_status",)
 
@@ -34,52 +35,63 @@ def replay(
     """Fold *rows* into *book*, which holds no order in memory.
 
     Args:
-        rows: ``(seq, op, stream, status, position, qty, px, fee, fee_currency, body, …)`` from the
-            one after `book.seq` on.
+        rows: ``(seq, op, stream, status, position, qty, px, fee, fee_currency)`` from the one
+            after `book.seq` on.
         history: Where the few events that need their body come from.
         statuses: The order's status for each code.
     """
-    by_code: list[OrderStatus] = [INITIAL] * (max(statuses) + 1)
-    for code, status in statuses.items():
-        by_code[code] = status
-    triggers = {status: book.machine.events[name].trigger for status, name in TRIGGERS.items()}
-    orders = {stream: _Status(status) for stream, status in book.open.items()}
+    codes = {status: code for code, status in statuses.items()}
+    steps = _plain_steps(book.machine, codes)
+    is_closing = [False] * len(steps)
+    for status in CLOSED:
+        is_closing[codes[status]] = True
+    orders = {stream: codes[status] for stream, status in book.open.items()}
     positions = book.positions
     known, stale = positions.by_number, positions.stale_numbers
     seq = book.seq
-    for row in rows:
-        seq, op, stream, code, number, qty, px, fee, currency = row[:9]
+    for seq, op, stream, code, number, qty, px, fee, currency in rows:
         if code is not None:
-            order = orders.get(stream)
-            if order is None:
-                order = orders[stream] = _Status(_status_before(history, stream, seq))
-            new = by_code[code]
-            if order.order_status is not new:
-                triggers[new](order)
-            if new in CLOSED:
-                del orders[stream]
+            old = orders.get(stream)
+            if old is None:
+                old = codes[_status_before(history, stream, seq)]
+            if code != old and not steps[old][code]:
+                order = _Status(statuses[old])
+                book.machine.move(order, statuses[code])
+            if is_closing[code]:
+                orders.pop(stream, None)
+            else:
+                orders[stream] = code
         if op == 1:
             position = known.get(number)
             if position is None:
                 event = history.record(seq).event
                 assert isinstance(event, OrderEvent)
                 position = positions.opened(number, event.account_id, event.instrument_id)
-            if number in stale:
+            if stale and number in stale:
                 continue
-            if fee is None:
-                position.trade(qty, px)
-            elif currency is None or currency == position.base_currency:
-                record = history.record(seq)
-                positions.apply(seq, stream, number, record.event)
-            else:
-                position.trade(qty, px)
-                position.charge_units(currency, fee)
+            position.trade(qty, px)
+            if fee is not None:
+                if currency is not None and currency != position.base_currency:
+                    position.charge_units(currency, fee)
+                else:
+                    position.charge(currency or "UNKNOWN", unscaled(fee), unscaled(px))
         elif op == 2 and code is not None:
             positions.apply(seq, stream, number, history.record(seq).event)
         elif code is None:
             book.apply_other(history.record(seq))
     book.seq = seq
-    book.open = {stream: order.order_status for stream, order in sorted(orders.items())}
+    book.open = {stream: statuses[code] for stream, code in sorted(orders.items())}
+
+
+def _plain_steps(machine: Lifecycle, codes: Mapping[OrderStatus, int]) -> list[list[bool]]:
+    """Return for each pair of codes whether the machine's table alone answers for the step."""
+    events: dict[str, Any] = dict(machine.events)
+    size = max(codes.values()) + 1
+    steps = [[False] * size for _ in range(size)]
+    for new, name in TRIGGERS.items():
+        for old, target in events[name].plain.items():
+            steps[codes[old]][codes[new]] = target is new
+    return steps
 
 
 def _status_before(history: History, stream: int, seq: int) -> OrderStatus:

@@ -34,11 +34,10 @@ LEDGER_STREAM = 0
 """The ledger's own stream; every other one is named by the seq of its first event."""
 
 Row = tuple[
-    int, int, int, int | None, int | None, int | None, int | None, int | None, str | None,
-    str | None, str | None, int | None,
+    int, int, int, int | None, int | None, int | None, int | None, int | None, str | None
 ]  # fmt: skip
-"""What the fast fold reads: ``(seq, op, stream, status, position, qty, px, fee, fee_currency,
-body, type, type_version)``; the last three only where `op` is 2 or `position` is `seq`."""
+"""What the fast fold reads: ``(seq, op, stream, status, position, qty, px, fee, fee_currency)``.
+The few events that need more are read as records."""
 
 
 class Head(NamedTuple):

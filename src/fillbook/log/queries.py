@@ -17,7 +17,7 @@ from fillbook.log.staging import COLUMNS
 __all__ = ["RECORD_SQL", "RUN_SQL", "Queries"]
 
 _RECORDS_PER_PAGE = 1000
-_ROWS_PER_PAGE = 5000
+_ROWS_PER_PAGE = 250
 _LAST = 2**63 - 1
 
 _VERSION = COLUMNS.index("version")
@@ -27,11 +27,8 @@ RECORD_SQL = f"SELECT {', '.join(COLUMNS)} FROM events"
 RUN_SQL = "SELECT epoch, run_id, boot_id, pid, host, program_version, ts_opened FROM runs"
 
 _ROWS_SQL = """\
-SELECT seq, op, stream, status, position, qty, px, fee, fee_currency,
-  CASE WHEN op = 2 OR position = seq THEN body END,
-  CASE WHEN op = 2 OR position = seq THEN type END,
-  CASE WHEN op = 2 OR position = seq THEN type_version END
-FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"""
+SELECT seq, op, stream, status, position, qty, px, fee, fee_currency
+FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"""
 
 _POSITION_SQL = f"""\
 {RECORD_SQL} WHERE position = ?1 AND seq > ?2 AND seq <= ?3
@@ -107,13 +104,9 @@ class Queries(ABC):
 
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the columns that the fast fold needs; see `port.Row`."""
-        last = self.head().seq if upto is None else upto
-        while True:
-            page = self.fetch(_ROWS_SQL, (after, last, _ROWS_PER_PAGE))
-            yield from page
-            if len(page) < _ROWS_PER_PAGE:
-                return
-            after = page[-1][0]
+        last = self.head().seq if upto is None else min(upto, self.head().seq)
+        for first in range(after + 1, last + 1, _ROWS_PER_PAGE):
+            yield from self.fetch(_ROWS_SQL, (first, min(first + _ROWS_PER_PAGE - 1, last)))
 
     def find_client_order(self, client_order_id: str) -> int | None:
         """Return the stream of the order that ever had this client id."""
