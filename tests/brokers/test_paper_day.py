@@ -170,6 +170,8 @@ def test_what_the_robot_was_told_adds_up_to_the_truth(seed):
     }
     assert len(fills) > 200
     assert lost == set(fills) - set(told)
+    where = {row["instrument_id"] for row in truth["fills"] if row["trade_id"] in lost}
+    assert "ETH/USDT" not in where, "a poll tells no fee, and there the fee moves the position"
     assert told == {trade_id: row for trade_id, row in fills.items() if trade_id not in lost}
 
     filled: dict[str, Decimal] = {}

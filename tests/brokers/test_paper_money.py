@@ -185,6 +185,20 @@ def test_a_correction_downward_opens_the_difference():
     )
 
 
+def test_a_correction_upward_takes_from_what_is_open():
+    exchange = an_exchange()
+    trade = the_trade(answers(exchange, an_order(limit_px="101")))  # one of five
+
+    exchange.correct(trade.trade_id, last_qty=Decimal(3), last_px=Decimal(101))
+
+    order = exchange.order("R-1")
+    assert (order.cum, order.leaves, order.resting.leaves) == (3, 2, 2)
+    assert exchange.held_qty("SHARE") == 3
+    exchange.correct(trade.trade_id, last_qty=Decimal(5), last_px=Decimal(101))
+    assert order.order_status is OrderStatus.FILLED
+    assert exchange.quote("SHARE") == (99, None), "nothing of it is left in the book"
+
+
 def test_a_late_fill_happened_before_the_cancel_and_is_told_after_it():
     exchange = an_exchange()
     answers(exchange, an_order(limit_px="98"))

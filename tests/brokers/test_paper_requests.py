@@ -183,6 +183,17 @@ def test_a_stop_order_can_be_replaced_while_it_waits():
     assert report.order_status is OrderStatus.FILLED
 
 
+def test_a_stop_order_that_was_canceled_is_never_triggered():
+    exchange = an_exchange()
+    answers(exchange, an_order(qty="1", stop_px="101"))
+    answers(exchange, CancelOrder(client_order_id="R-1-C1", orig_client_order_id="R-1"))
+
+    messages = answers(exchange, an_order("B-1", qty="1", account_id="b"))
+
+    assert [each.client_order_id for each in of_type(messages, ExecType.TRADE)] == ["B-1"]
+    assert of_type(messages, ExecType.TRIGGERED) == []
+
+
 def test_some_instruments_give_a_replaced_order_a_new_number():
     exchange = an_exchange()
     before = answers(
