@@ -285,7 +285,8 @@ class Check:
             row: Its columns `HASHED`.
             hot: Its columns `HOT`; None where there are none.
             run: (run_id, boot_id) of its epoch as bytes, None where there is none.
-            raw: (length, salt, sha256, raw) beside it, None where there is nothing.
+            raw: (length, salt, sha256, raw) beside it, None where there is nothing, False where
+                there is no table for it.
             prev_hash: The one before it as the source says; None where it does not.
         """
         seq, stream, version, type_, type_version = row[:5]
@@ -308,7 +309,7 @@ class Check:
             self.known_hashes[seq] = event_hash
         self._streams(seq, stream, version)
         self._times(row)
-        if raw is not None or row[15] is not None:
+        if raw is not False and (raw is not None or row[15] is not None):
             self._raw(seq, row[15], raw)
         key = row[13]
         if key is not None:
@@ -855,11 +856,12 @@ class Ledger:
             f" WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq LIMIT {PAGE}"
         )
         after, cut, end = NO_INT, len(HASHED), len(HASHED) + len(HOT)
+        nothing = None if self._has_raws else False
         while self._head is not None:
             last = after
             for row in self._db.execute(sql, (after, self._head)):
                 last = row[0]
-                raw = row[end + 1 :] if row[end] is not None else None
+                raw = row[end + 1 :] if row[end] is not None else nothing
                 check.take(row[:cut], row[cut:end], self._run(row[9]), raw)
             if last <= after:
                 return

@@ -21,7 +21,7 @@ from fillbook.errors import FillbookError
 from fillbook.log.heads import read_checkpoint
 from fillbook.log.reader import open_reader
 from ledger.playing import GOLDEN
-from ledger.tampering import altered
+from ledger.tampering import altered, chained_anew
 
 WITNESS = run_path(str(GOLDEN.parent / "witness.py"))
 
@@ -279,6 +279,129 @@ def test_both_find_what_was_changed(ledger: Path, name: str, seed: int):
 
 def named(found: set[Finding], words: set[str]) -> set[Finding]:
     return {one for one in found if one[1] in words}
+
+
+# ---- rules apart from the chain: whoever has the file can work out every hash again
+
+LAST = "(SELECT max(seq) FROM events)"
+FILL = "(SELECT max(seq) FROM events WHERE type = 'order.filled' AND op = 1)"
+MARK = "(SELECT max(seq) FROM events WHERE type = 'instrument.marked')"
+
+RULES: dict[str, tuple[list[str], set[str]]] = {
+    "a stream named by no event of its own": (
+        [f"UPDATE events SET stream = {MARK} - 1000, version = 1 WHERE seq = {MARK}"],
+        {"stream"},
+    ),
+    "a stream named by a later event": (
+        [f"UPDATE events SET stream = seq + 1 WHERE seq = {MARK}"],
+        {"stream"},
+    ),
+    "a stream that begins with another event": (
+        [f"UPDATE events SET stream = {MARK} - 1 WHERE seq = {MARK}"],
+        {"stream"},
+    ),
+    "a version left out": ([f"UPDATE events SET version = version + 1 WHERE seq = {LAST}"],
+                           {"version"}),
+    "an epoch left out": (
+        [
+            f"INSERT INTO runs VALUES (2, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
+            f"INSERT INTO runs VALUES (3, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
+            f"UPDATE events SET epoch = 3 WHERE seq = {LAST}",
+        ],
+        {"epoch"},
+    ),
+    "an epoch that comes back": (
+        [
+            f"INSERT INTO runs VALUES (2, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
+            f"UPDATE events SET epoch = 2 WHERE seq = {LAST} - 1",
+        ],
+        {"epoch"},
+    ),
+    "runs that do not begin with 1": (
+        ["UPDATE runs SET epoch = 2", "UPDATE events SET epoch = 2"],
+        {"epoch", "runs"},
+    ),
+    "a second beginning": (
+        [
+            "UPDATE events SET type = 'ledger.created',"
+            f" body = (SELECT body FROM events WHERE seq = 1) WHERE seq = {LAST}"
+        ],
+        {"type"},
+    ),
+    "a beginning with something else": (
+        [
+            "UPDATE events SET type = 'message.set_aside',"
+            """ body = '{"kind":"order","problem":"none"}' WHERE seq = 1"""
+        ],
+        {"type"},
+    ),
+    "another identity": (
+        ["UPDATE events SET body = replace(body, 'golden\"}', 'silver\"}') WHERE seq = 1"],
+        {"identity"},
+    ),
+    "a fill under a key of its own": (
+        [f"UPDATE events SET idempotency_key = 'fill:X:1' WHERE seq = {FILL}"],
+        {"idempotency_key"},
+    ),
+    "a number that stands for NULL": (
+        [f"UPDATE events SET ts_received = -9223372036854775808 WHERE seq = {LAST}"],
+        {"value"},
+    ),
+    "a space in a body": (
+        [f"UPDATE events SET body = replace(body, ',', ', ') WHERE seq = {LAST}"],
+        {"body"},
+    ),
+    "a null in a body": (
+        [f"UPDATE events SET body = rtrim(body, '}}') || ',\"zz\":null}}' WHERE seq = {LAST}"],
+        {"body"},
+    ),
+    "a key twice in a body": (
+        [f"UPDATE events SET body = replace(body, '{{', '{{\"line\":1,') WHERE seq = {LAST}"],
+        {"body"},
+    ),
+    "a decimal that is none": (
+        [f"UPDATE events SET body = replace(body, '\"last_qty\":\"', '\"last_qty\":\"0')"
+         f" WHERE seq = {FILL}"],
+        {"body"},
+    ),
+    "an event of no run": ([f"UPDATE events SET epoch = 9 WHERE seq = {LAST}"], {"run", "epoch"}),
+    "another chain": (["UPDATE meta SET chain_domain = 'x'"], {"meta"}),
+    "another format": (["UPDATE meta SET format_version = 2"], {"meta"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_both_find_a_broken_rule_under_a_chain_that_holds(ledger: Path, name: str):
+    statements, words = RULES[name]
+    Path(f"{ledger}.heads").unlink()
+    if words & {"run"}:  # nobody could work out such a hash
+        altered(ledger, *statements)
+    else:
+        chained_anew(ledger, *statements)
+
+    by_witness, by_verify = witness_finds(ledger), verify_finds(ledger)
+
+    assert {what for _, what in by_witness} == words
+    assert by_verify - named(by_verify, ONLY_VERIFY) == by_witness
+
+
+def test_both_find_one_id_in_two_orders(ledger: Path):
+    """The UNIQUE column is left empty for the second: only the bodies tell."""
+    (one, first), (other, second) = rows(
+        ledger,
+        "SELECT seq, client_order_id FROM events WHERE type = 'order.submitted' LIMIT 2",
+    )
+    Path(f"{ledger}.heads").unlink()
+    chained_anew(
+        ledger,
+        f"UPDATE events SET body = replace(body, '\"{second}\"', '\"{first}\"')",
+        f"UPDATE events SET client_order_id = NULL WHERE seq = {other}",
+    )
+
+    by_witness, by_verify = witness_finds(ledger), verify_finds(ledger)
+
+    assert one < other
+    assert by_witness == by_verify == {(other, "client_order_id")}
 
 
 @pytest.mark.parametrize(

@@ -586,6 +586,17 @@ def test_several_messages_on_a_line_each_count(sep, between, trailing):
     assert [m.start for m in got] == [0, 0, len(one + between + two) + 2]
 
 
+def test_mixed_separators_do_not_swallow_the_next_message():
+    mixed = a_message("F", *fields(t11="C1", t41="R")).replace(b"\x01", b"^A", 3)
+    after = a_message("F", *fields(t11="C2", t41="R"))
+
+    got = log(mixed + after + after)[1]
+
+    assert [(m.content.client_order_id, m.raw) for m in got] == [
+        ("C1", mixed), ("C2", after), ("C2", after),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("sep", ["|", ";", "^A", "<SOH>"])
 def test_a_separator_inside_a_text_is_text(sep):
     """A venue's words may hold the character that the log shows for SOH."""

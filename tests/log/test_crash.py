@@ -1,5 +1,6 @@
 """Processes die and fork; what was acknowledged stays, and nobody else's file is touched."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -73,8 +74,6 @@ def in_a_fork(work: Callable[[], str]) -> str:
         except BaseException as exc:
             os.write(send, repr(exc).encode())
         finally:
-            import gc
-
             gc.collect()
             os._exit(0)
     os.close(send)
@@ -161,6 +160,37 @@ def test_a_child_that_lives_on_does_not_hold_the_lock(tmp_path: Path) -> None:
         assert again.append([draft()])[0].seq == 2
     os.close(send)
     os.waitpid(child, 0)
+
+
+@pytest.mark.crash
+def test_a_child_that_ends_late_does_not_take_the_next_writer_s_wal_away(tmp_path: Path) -> None:
+    """SQLite, closing a connection that it takes for the last, deletes the WAL by its name."""
+    path = tmp_path / "x.ledger"
+    log: SqliteLog | None = open_fixed(path)
+    assert log is not None
+    log.append([draft()])
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(send)
+            os.read(receive, 1)
+            log = None
+            gc.collect()
+        finally:
+            os._exit(0)
+    os.close(receive)
+    log.close()
+    process = start_python(WRITER, path, Path(__file__).parent.parent, "strict")
+    assert process.stdout is not None
+    acknowledged = [process.stdout.readline() for _ in range(5)]
+    process.kill()
+    process.communicate(timeout=60)
+    os.close(send)
+    os.waitpid(child, 0)
+
+    with open_reader(path) as reader:
+        assert reader.head().seq >= int(acknowledged[-1].split()[0])
 
 
 def test_a_child_opens_the_ledger_anew(tmp_path: Path) -> None:

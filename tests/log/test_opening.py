@@ -1,5 +1,6 @@
 """Opening says in one sentence what is wrong, and leaves everything as it was."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -381,6 +382,20 @@ def test_the_lock_of_the_dead_is_free(path: Path) -> None:
     with SqliteLog.open(path):
         assert f"process {os.getpid()} on" in holder(str(path))
     assert Path(f"{path}.lock").read_text() == ""
+
+
+def test_the_note_of_the_dead_is_not_shown_for_a_new_holder(path: Path) -> None:
+    """Who just took the lock may not have written yet who they are."""
+    process = start_python("")
+    process.communicate(timeout=60)
+    Path(f"{path}.lock").write_text(
+        json.dumps({"host": os.uname().nodename, "pid": process.pid, "since": "2026"})
+    )
+    assert holder(str(path)) == "another process"
+    Path(f"{path}.lock").write_text(
+        json.dumps({"host": "elsewhere", "pid": process.pid, "since": "2026"})
+    )
+    assert holder(str(path)) == f"process {process.pid} on elsewhere, since 2026,"
 
 
 def test_a_failed_opening_lets_the_lock_go(path: Path) -> None:

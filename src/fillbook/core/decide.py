@@ -271,7 +271,8 @@ def decide_submit(
     draft = Draft(order, None, AT_ONCE, source)
     draft.ts_event = command.ts_event
     if order.asked is None and order.client_order_id == command.client_order_id:
-        if (order.instrument_id, order.side) == (command.instrument_id, command.side):
+        whose = (order.account_id, order.instrument_id, order.side)
+        if whose == (command.account_id, command.instrument_id, command.side):
             if draft.now.order_qty is None:
                 draft.now.set_terms(command.order_qty, None)
             _emit_intent(draft, command)

@@ -6,6 +6,7 @@ same book.
 """
 
 import hashlib
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
 from attrs import evolve
@@ -160,7 +161,7 @@ def _add_fill(
     if report.exec_id is not None:
         draft.fill_ids[report.exec_id] = fill_no
 
-    waiting = _waiting(draft, fill)
+    waiting = _waiting(draft, fill, frozenset())
     held_ts = waiting[1].ts if waiting is not None and waiting[1].qty is None else None
     parts = _replaced_by(draft, report, fill, before, held_ts) if draft.inferred else ()
     taken = _ZERO
@@ -191,20 +192,27 @@ def _add_fill(
         last_mkt=report.last_mkt,
         replaces=parts,
     )
-    if waiting is None:
-        return
-    while waiting is not None:
-        exec_ref_id, amendment = waiting
-        _apply_amendment(draft, fill_no, exec_ref_id, amendment)
-        waiting = _waiting(draft, draft.fill(fill_no), but_not=exec_ref_id)
-    settle_inferred(draft)
+    _apply_waiting(draft, fill_no, set())
+    if draft.inferred:
+        settle_inferred(draft)
 
 
-def _waiting(draft: Draft, fill: Fill, but_not: str | None = None) -> tuple[str, Held] | None:
+def _waiting(draft: Draft, fill: Fill, done: AbstractSet[str]) -> tuple[str, Held] | None:
+    """Return the amendment that waits for *fill* under one of its ids, if one is not *done*."""
     for fill_id in (fill.exec_id, fill.trade_id):
-        if fill_id is not None and fill_id != but_not and fill_id in draft.order.held:
+        if fill_id is not None and fill_id not in done and fill_id in draft.order.held:
             return fill_id, draft.order.held[fill_id]
     return None
+
+
+def _apply_waiting(draft: Draft, fill_no: int, done: set[str]) -> None:
+    """Apply what waited for the fill, and what waited for that in its turn."""
+    waiting = _waiting(draft, draft.fill(fill_no), done)
+    while waiting is not None:
+        exec_ref_id, amendment = waiting
+        done.add(exec_ref_id)
+        _apply_amendment(draft, fill_no, exec_ref_id, amendment)
+        waiting = _waiting(draft, draft.fill(fill_no), done)
 
 
 # ---- inferred quantity
@@ -332,10 +340,7 @@ def amend_fill(draft: Draft, report: OrderReport) -> bool:
         if now_held == (amendment.exec_id, amendment.qty, amendment.px, False):
             return True
     _apply_amendment(draft, fill.fill_no, reference, amendment)
-    following = draft.fill(fill.fill_no)
-    waiting = _waiting(draft, following, but_not=reference)
-    if waiting is not None:
-        _apply_amendment(draft, fill.fill_no, *waiting)
+    _apply_waiting(draft, fill.fill_no, {reference})
     settle_inferred(draft)
     return False
 
@@ -378,6 +383,9 @@ def _apply_amendment(draft: Draft, fill_no: int, reference: str, amendment: Held
     fill = draft.fill(fill_no)
     draft.now.add(-fill.qty, fill.px)
     changed = (_time_of(draft, amendment), amendment.qty or _ZERO, amendment.px)
+    ts = changed[0]
+    if ts is not None:
+        draft.ts_fact = ts if draft.ts_fact is None else max(draft.ts_fact, ts)
     history = [*fill.history, changed]
     if amendment.qty is None:
         draft.fills[fill_no] = evolve(fill, qty=_ZERO, is_busted=True, history=history)

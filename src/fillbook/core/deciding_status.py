@@ -342,7 +342,8 @@ def reject_request(draft: Draft, report: OrderReport) -> None:
     request = order.requests.get(report.client_order_id or "")
     kind = request.kind if request is not None else "CANCEL"
     ids = answered_ids(order, report.client_order_id, report.orig_client_order_id, kind)
-    if request is not None and request.is_answered and not ids:
+    refusal = (draft.request_id, report.reason, report.text, report.ts_event)
+    if not ids and (refusal in order.refusals or (request is not None and request.is_answered)):
         return
     draft.now.answer(ids, report.ts_event)
     draft.emit(

@@ -26,6 +26,7 @@ class Draft:
         events: What was decided so far, in append order.
         fills: Fills changed or made by this decision, by `fill_no`.
         inferred: What still stands inferred.
+        ts_fact: Time of the last fill, bust or correction known, this decision's own included.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Draft:
         "request_id",
         "source",
         "ts_event",
+        "ts_fact",
         "ts_received",
         "was_over",
     )
@@ -65,6 +67,7 @@ class Draft:
         self.new_client_id: str | None = None
         self.new_venue_id: str | None = None
         self.ts_event: int | None = None
+        self.ts_fact = order.ts_fact
         self.ts_received: int | None = None
         if report is not None:
             self.ts_event = report.ts_event
@@ -121,7 +124,7 @@ class Draft:
 
     def cum_qty_at(self, ts: int | None) -> Decimal:
         """Return what was filled by *ts*, this decision's own fills included."""
-        ts_fact = self.order.ts_fact
+        ts_fact = self.ts_fact
         if ts is None or ts_fact is None or ts >= ts_fact:
             return self.now.cum_qty
         total = self.true_qty_at(ts)
@@ -137,7 +140,7 @@ class Draft:
         include: two clocks may disagree.  The second figure is quantity times price, None where a
         price is unknown.
         """
-        ts_fact = self.order.ts_fact
+        ts_fact = self.ts_fact
         if ts is None or ts_fact is None or ts >= ts_fact:
             return self.now.cum_qty, None if self.now.unpriced_qty else self.now.notional
         qty, notional = Decimal(0), Decimal(0)
@@ -157,7 +160,7 @@ class Draft:
 
     def is_late(self, ts: int | None) -> bool:
         """Tell whether *ts* is before the last fill, bust or correction that we know."""
-        ts_fact = self.order.ts_fact
+        ts_fact = self.ts_fact
         return ts is not None and ts_fact is not None and ts < ts_fact
 
     def true_qty_at(self, ts: int | None) -> Decimal:

@@ -297,6 +297,7 @@ def _request_rejected(order: Order, event: RequestRejected) -> None:
     request = order.requests.get(event.request_id or "")
     kind = request.kind if request is not None else "CANCEL"
     under = event.request_id or order.client_order_id
+    order.refusals.add((event.request_id, event.reason, event.text, event.ts_event))
     _answer(order, under, event.orig_client_order_id, kind, event.ts_event)
 
 

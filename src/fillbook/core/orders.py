@@ -359,6 +359,7 @@ class Order:
         "order_status",
         "order_type",
         "origin",
+        "refusals",
         "requests",
         "side",
         "standing",
@@ -396,6 +397,7 @@ class Order:
         self.client_order_ids: list[str] = []
         self.venue_order_ids: list[str] = []
         self.requests: dict[str, Request] = {}
+        self.refusals: set[tuple[str | None, str | None, str | None, int | None]] = set()
         self.fills: dict[int, Fill] = {}
         self.fill_ids: dict[str, int] = {}
         self.inferred: list[Inferred] = []

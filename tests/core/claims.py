@@ -1,0 +1,132 @@
+"""Generate claims of every kind, sensible or not."""
+
+from decimal import Decimal
+
+from hypothesis import strategies as st
+
+from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from fillbook.core.exact import decimal_of
+from fillbook.core.reports import (
+    CancelReject,
+    CashReport,
+    CommissionReport,
+    OrderReport,
+)
+from fillbook.core.values import ExecType, OrderStatus, Side
+
+_SMALL = ["0", "1", "2", "3", "5", "10"]
+_ODD = [
+    "0.00000001",
+    "0.00000000000000000001",
+    "123456789012345678.12345678901234567891",
+    "99999999999999999999999999999999999999",
+    "12345678901234567890123456789012345678E+20",
+    "3.3333333333333333333",
+]
+_IDS = ["A", "B", "R1", "R2", "R3"]
+_TIMES = st.none() | st.integers(0, 6)
+
+
+def _amounts(texts: list[str]) -> st.SearchStrategy[Decimal | None]:
+    return st.none() | st.sampled_from([decimal_of(text) for text in texts])
+
+
+qtys = _amounts([*_SMALL, *_SMALL, *_ODD])
+positive_qtys = _amounts([*_SMALL[1:], *_SMALL[1:], *_ODD])
+pxs = _amounts([*_SMALL, *_SMALL, *_ODD, "-1", "-0.5", "100.25"])
+some_pxs = pxs.filter(lambda px: px is not None)
+
+order_reports = st.builds(
+    OrderReport,
+    client_order_id=st.sampled_from([*_IDS, None]),
+    orig_client_order_id=st.sampled_from([*_IDS, None]),
+    venue_order_id=st.sampled_from(["V1", "V2", "V3", None]),
+    account_id=st.sampled_from([None, None, "default", "other"]),
+    instrument_id=st.sampled_from(["X", "X", "X", "Y", None]),
+    side=st.sampled_from([Side.BUY, Side.BUY, Side.BUY, Side.SELL, Side.SELL_SHORT, None]),
+    exec_type=st.sampled_from([*ExecType, *[ExecType.TRADE] * 5, None]),
+    order_status=st.sampled_from([*OrderStatus, None, None]),
+    order_qty=positive_qtys,
+    cash_order_qty=positive_qtys,
+    cum_qty=qtys,
+    leaves_qty=qtys,
+    avg_px=pxs,
+    last_qty=qtys,
+    last_px=pxs,
+    exec_id=st.sampled_from(["E1", "E2", "E3", "E4", "T1", None]),
+    exec_ref_id=st.sampled_from(["E1", "E2", "E3", "T1", "T2", None]),
+    trade_id=st.sampled_from(["T1", "T2", "T3", "E1", "inferred-1:0-5", None]),
+    commission=pxs,
+    commission_currency=st.sampled_from(["USD", "X", None]),
+    limit_px=pxs,
+    stop_px=pxs,
+    time_in_force=st.sampled_from(["DAY", "GTC", None]),
+    venue=st.sampled_from(["XX", None]),
+    reason=st.sampled_from(["DUPLICATE_ORDER", "UNKNOWN_ORDER", "OTHER", None]),
+    restatement_reason=st.sampled_from(["GT_CORPORATE_ACTION", "OTHER", None]),
+    poss_dup=st.booleans(),
+    ts_event=_TIMES,
+    ts_received=_TIMES,
+)
+
+intents = st.builds(
+    SubmitOrder,
+    client_order_id=st.sampled_from(_IDS),
+    instrument_id=st.sampled_from(["X", "X", "Y"]),
+    side=st.sampled_from([Side.BUY, Side.BUY, Side.SELL, Side.SELL_SHORT]),
+    order_type=st.sampled_from(["LIMIT", "MARKET"]),
+    order_qty=positive_qtys,
+    cash_order_qty=positive_qtys,
+    account_id=st.sampled_from(["default", "default", "other"]),
+    limit_px=pxs,
+    ts_event=_TIMES,
+)
+
+cancels = st.builds(
+    CancelOrder,
+    client_order_id=st.sampled_from(_IDS),
+    orig_client_order_id=st.sampled_from(_IDS),
+    ts_event=_TIMES,
+)
+
+replaces = st.builds(
+    ReplaceOrder,
+    client_order_id=st.sampled_from(_IDS),
+    orig_client_order_id=st.sampled_from(_IDS),
+    order_qty=positive_qtys,
+    limit_px=pxs,
+    ts_event=_TIMES,
+)
+
+refusals = st.builds(
+    CancelReject,
+    client_order_id=st.sampled_from(_IDS),
+    orig_client_order_id=st.sampled_from([*_IDS, None]),
+    venue_order_id=st.sampled_from(["V1", "V2", None]),
+    order_status=st.sampled_from([*OrderStatus, None]),
+    reason=st.sampled_from(["TOO_LATE_TO_CANCEL", "UNKNOWN_ORDER", None]),
+    ts_event=_TIMES,
+)
+
+fees = st.builds(
+    CommissionReport,
+    instrument_id=st.just("X"),
+    trade_id=st.sampled_from(["T1", "T2", "E1", "E2"]),
+    commission=some_pxs,
+    commission_currency=st.sampled_from(["USD", "X"]),
+    ts_event=_TIMES,
+)
+
+cash = st.builds(
+    CashReport,
+    instrument_id=st.just("X"),
+    amount=some_pxs,
+    currency=st.just("USD"),
+    reason=st.just("FUNDING"),
+    ts_event=st.integers(0, 5),  # without a time nothing tells a repetition from a second payment
+)
+
+claims = st.one_of(
+    order_reports, order_reports, order_reports, order_reports, intents, cancels, replaces,
+    refusals, fees, cash,
+)  # fmt: skip

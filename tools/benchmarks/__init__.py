@@ -1,0 +1,1 @@
+"""The figures that `tools/bench` measures, each beside its baseline."""
