@@ -292,10 +292,6 @@ RULES: dict[str, tuple[list[str], set[str]]] = {
         [f"UPDATE events SET stream = {MARK} - 1000, version = 1 WHERE seq = {MARK}"],
         {"stream"},
     ),
-    "a stream named by a later event": (
-        [f"UPDATE events SET stream = seq + 1 WHERE seq = {MARK}"],
-        {"stream"},
-    ),
     "a stream that begins with another event": (
         [f"UPDATE events SET stream = {MARK} - 1 WHERE seq = {MARK}"],
         {"stream"},
@@ -307,13 +303,6 @@ RULES: dict[str, tuple[list[str], set[str]]] = {
             f"INSERT INTO runs VALUES (2, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
             f"INSERT INTO runs VALUES (3, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
             f"UPDATE events SET epoch = 3 WHERE seq = {LAST}",
-        ],
-        {"epoch"},
-    ),
-    "an epoch that comes back": (
-        [
-            f"INSERT INTO runs VALUES (2, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
-            f"UPDATE events SET epoch = 2 WHERE seq = {LAST} - 1",
         ],
         {"epoch"},
     ),
