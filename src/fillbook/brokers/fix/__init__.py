@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from fillbook.brokers.fix.dialect import meaning
 from fillbook.brokers.fix.tables import KINDS, SESSION
-from fillbook.brokers.fix.wire import BEGIN, Frame, frames
+from fillbook.brokers.fix.wire import BEGIN, Frame, begin_of, frame_at
 from fillbook.brokers.lines import LIMIT_BYTES, Line, LineReader
 from fillbook.brokers.port import Message
 from fillbook.errors import BadValue
@@ -61,15 +61,16 @@ class FixLog:
             if line.length is not None:
                 yield _too_long(line)
                 continue
-            found = False
-            if BEGIN in line.data:
-                for frame in frames(line.data):
-                    found = True
-                    message = self._message(line, frame)
-                    if message is not None:
-                        yield message
-            if not found and line.data and not line.data.isspace():
+            data = line.data
+            at = begin_of(data, 0)
+            if at < 0 and data and not data.isspace():
                 self.junk_lines += 1
+            while at >= 0:
+                frame, end = frame_at(data, at)
+                message = self._message(line, frame)
+                if message is not None:
+                    yield message
+                at = begin_of(data, end)
 
     def _message(self, line: Line, frame: Frame) -> Message | None:
         """Return what *frame* becomes; None, and a count, where it is none of ours."""

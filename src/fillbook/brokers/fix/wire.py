@@ -13,7 +13,6 @@ CheckSum (10), fields of type data.
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import adler32
 
@@ -21,7 +20,7 @@ from fillbook.brokers.bounds import shown
 from fillbook.brokers.fix.tables import DATA_LENGTHS
 from fillbook.errors import BadValue
 
-__all__ = ["BEGIN", "Frame", "frames"]
+__all__ = ["BEGIN", "Frame", "begin_of", "frame_at"]
 
 BEGIN = b"8=FIX"
 
@@ -63,17 +62,8 @@ class Frame(NamedTuple):
     problem: str | None = None
 
 
-def frames(line: bytes) -> Iterator[Frame]:
-    """Yield every message on *line*, whole or not, in order."""
-    at = _begin(line, 0)
-    while at >= 0:
-        frame, end = _frame(line, at)
-        yield frame
-        at = _begin(line, end)
-
-
-def _begin(line: bytes, start: int) -> int:
-    """Return where the next message begins, or -1.
+def begin_of(line: bytes, start: int) -> int:
+    """Return where the next message begins at or behind *start*, or -1.
 
     Behind a digit the 8 is the end of another tag, 148=FIX…, unless a whole header follows: that
     is a message written behind one that was cut.
@@ -84,7 +74,7 @@ def _begin(line: bytes, start: int) -> int:
     return at
 
 
-def _frame(line: bytes, at: int) -> tuple[Frame, int]:
+def frame_at(line: bytes, at: int) -> tuple[Frame, int]:
     """Return the message that begins at *at*, and where it ends."""
     head = _HEAD.match(line, at)
     if head is None:
@@ -131,14 +121,14 @@ def _spelled_out(line: bytes, at: int, separator: bytes) -> tuple[Frame, int]:
     """Read a message whose separator is spelled in several characters."""
     limit = _limit(line, at)
     text = _with_soh(line[at:limit], separator)
-    frame, end = _frame(text, 0)
+    frame, end = frame_at(text, 0)
     end = min(at + end + text.count(_SOH, 0, end) * (len(separator) - 1), limit)
     return frame._replace(raw=line[at:end]), end
 
 
 def _limit(line: bytes, at: int) -> int:
     """Return where the next message begins behind *at*, or the line ends."""
-    end = _begin(line, at + len(BEGIN))
+    end = begin_of(line, at + len(BEGIN))
     return end if end >= 0 else len(line)
 
 
