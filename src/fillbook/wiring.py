@@ -27,7 +27,7 @@ from fillbook.core.exact import plain
 from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.core.replaying import book_state, replay, restore
 from fillbook.errors import BadInput, LedgerDamaged
-from fillbook.feedback.intake import Progress, Tally, known_prefix, take_in
+from fillbook.feedback.intake import Progress, Reading, Tally, known_prefix, take_in
 from fillbook.feedback.recorder import Judgement
 from fillbook.log.columns import STATUS_OF_CODE
 from fillbook.log.port import Finding, Head, Log, Reader, Record
@@ -264,12 +264,12 @@ def import_file(
             return _make_again(stream, ledger, file)
         log = open_log(ledger, durability=durability)
         try:
-            imports = [each.event for each in log.imports()]
-            ahead, known = known_prefix(
-                stream, (each for each in imports if isinstance(each, ImportProgressed))
-            )
             if form == "auto":
                 form = sniff(beginning)
+            reading = Reading(_name(file), form, checksum.upper() if form == "fix" else "")
+            events = (each.event for each in log.imports())
+            noted = (each for each in events if isinstance(each, ImportProgressed))
+            ahead, known = known_prefix(stream, noted, reading)
             source = read_jsonl(ahead) if form == "jsonl" else read_fix(ahead, checksum)
             book = recover(log)
             before = book.seq
@@ -278,8 +278,7 @@ def import_file(
                     log,
                     book,
                     source,
-                    name=_name(file),
-                    form=form,
+                    reading=reading,
                     known_bytes=known,
                     policy=policy,
                     on_judgement=on_judgement,

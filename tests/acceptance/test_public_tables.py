@@ -15,7 +15,7 @@ import pytest
 from fillbook.brokers.fix import read_fix
 from fillbook.brokers.jsonlines import read_jsonl
 from fillbook.core.views import order_json, order_state_json
-from fillbook.feedback.intake import take_in
+from fillbook.feedback.intake import Reading, take_in
 from fillbook.forensics.replay import orders_upto
 from fillbook.wiring import open_log, recover
 
@@ -47,7 +47,7 @@ class InProcess:
             }
 
         source = read(io.BytesIO(text.encode()))
-        take_in(log, recover(log), source, name="table", form=form, on_judgement=keep)
+        take_in(log, recover(log), source, reading=Reading("table", form), on_judgement=keep)
         return lines
 
     def orders(self, ledger: str) -> Any:

@@ -180,6 +180,59 @@ def test_the_format_is_recognized(tmp_path: Path):
         assert (done.status, done.json["format"]) == (0, form), done
 
 
+def fix_message(number: int, body: str, *, checksum: int | None = None) -> bytes:
+    """Return one FIX 4.4 message; *checksum* instead of the right one where given."""
+    fields = f"35={body[0]}|34={number}|49=R|56=V|52=20260313-07:00:0{number}|{body[2:]}|"
+    text = f"8=FIX.4.4|9={len(fields)}|{fields}".replace("|", "\x01")
+    right = sum(text.encode()) % 256
+    return f"{text}10={right if checksum is None else checksum:03d}\x01\n".encode()
+
+
+def fix_day(**last: int) -> bytes:
+    """An order that the venue takes and fills; *last* is for the message of the fill."""
+    return b"".join(
+        (
+            fix_message(1, "D|11=R-1|55=SBER|54=1|38=10|40=1"),
+            fix_message(2, "8|37=V-1|11=R-1|17=E-1|150=0|39=0|55=SBER|54=1|38=10|14=0|151=10|6=0"),
+            fix_message(3, "8|37=V-1|11=R-1|17=E-2|150=F|39=2|55=SBER|54=1|38=10|32=10|31=275.4"
+                        "|14=10|151=0|6=275.4", **last),
+        )
+    )  # fmt: skip
+
+
+def status(ledger: Path) -> list[tuple[str, str]]:
+    orders = run("orders", "--ledger", ledger, "--json").json
+    return [(each["order_status"], each["cum_qty"]) for each in orders]
+
+
+def test_a_file_read_in_the_wrong_format_first_is_booked_when_read_rightly(tmp_path: Path):
+    ledger, file = tmp_path / "a.ledger", tmp_path / "day.fix"
+    file.write_bytes(fix_day())
+    wrong = run("import", file, "--ledger", ledger, "--format", "jsonl", "--json")
+    assert (wrong.status, wrong.json["outcomes"]["SET_ASIDE"]) == (1, 3)
+
+    right = run("import", file, "--ledger", ledger, "--json")
+
+    assert (right.status, right.json["outcomes"]["RECORDED"]) == (0, 3)
+    assert status(ledger) == [("FILLED", "10")]
+    again = run("import", file, "--ledger", ledger, "--json")
+    assert (again.status, again.json["outcomes"]["DUPLICATE"]) == (0, 3)
+
+
+def test_what_was_refused_for_its_checksum_may_be_believed_later(tmp_path: Path):
+    ledger, file = tmp_path / "a.ledger", tmp_path / "day.fix"
+    file.write_bytes(fix_day(checksum=0))
+    first = run("import", file, "--ledger", ledger, "--json")
+    assert (first.status, first.json["outcomes"]["SET_ASIDE"]) == (1, 1)
+    assert status(ledger) == [("NEW", "0")]
+
+    believed = run("import", file, "--ledger", ledger, "--checksum", "warn", "--json")
+
+    outcomes = believed.json["outcomes"]
+    assert (outcomes["RECORDED"], outcomes["DUPLICATE"]) == (1, 2)
+    assert status(ledger) == [("FILLED", "10")]
+
+
 def test_an_empty_file_is_no_trouble(tmp_path: Path):
     done = run("import", "-", "--ledger", tmp_path / "a.ledger", "--json")
 

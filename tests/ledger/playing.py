@@ -30,7 +30,7 @@ from fillbook.core.events import OrderFilled, OrderFilledV1
 from fillbook.core.lots import LotBook
 from fillbook.core.policies import FillPolicy
 from fillbook.core.views import order_json
-from fillbook.feedback.intake import take_in
+from fillbook.feedback.intake import Reading, take_in
 from fillbook.log.port import Draft, Record
 from fillbook.log.reader import open_reader
 from fillbook.log.sqlite import SqliteLog
@@ -81,8 +81,7 @@ def play(folder: Path, path: Path) -> bytes:
             _Aged(log, settings.get("order.filled", 2)),
             book,
             _Paced(source, chance),
-            name=file.name,
-            form=file.suffix[1:],
+            reading=Reading(file.name, file.suffix[1:], "REFUSE" if file.suffix == ".fix" else ""),
             policy=FillPolicy(wait_ns=settings.get("wait_ns", 0)),
         )
     with open_reader(path) as reader:

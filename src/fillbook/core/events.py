@@ -133,12 +133,17 @@ class MessageSetAside(Event):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class ImportProgressed(Event):
-    """So much of a file has been read: its first `length` bytes have this SHA-256."""
+    """So much of a file has been read: its first `length` bytes have this SHA-256.
+
+    `checksum` tells how messages with a wrong one were read: REFUSE, WARN, or "" where the format
+    has none.  Another reading of the same bytes begins at their beginning.
+    """
 
     type: ClassVar[str] = "import.progressed"
 
     name: str
     format: str
+    checksum: str = ""
     length: int
     sha256: str
     line: int

@@ -21,7 +21,7 @@ from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.feedback.recorder import Judgement, Recorder
 from fillbook.log.port import LEDGER_STREAM, Batch, Draft, Log, Record
 
-__all__ = ["FLUSH_EVERY", "Progress", "Tally", "known_prefix", "take_in"]
+__all__ = ["FLUSH_EVERY", "Progress", "Reading", "Tally", "known_prefix", "take_in"]
 
 FLUSH_EVERY = 1000
 """Messages between two commits."""
@@ -87,14 +87,35 @@ class Progress:
     byte_count: int
 
 
-def known_prefix(stream: BinaryIO, imports: Iterable[ImportProgressed]) -> tuple[BinaryIO, int]:
-    """Return a stream of the same bytes, and how many of them were imported before.
+@frozen
+class Reading:
+    """How a file is read; what another reading of the same bytes found says nothing about this one.
+
+    Attributes:
+        name: The file's name, for the record.
+        form: `jsonl` or `fix`.
+        checksum: What is done about wrong checksums: `REFUSE`, `WARN`, "" where there are none.
+    """
+
+    name: str
+    form: str
+    checksum: str = ""
+
+    def is_of(self, event: ImportProgressed) -> bool:
+        """Tell whether *event* notes the progress of a reading like this, whatever the name."""
+        return (event.format, event.checksum) == (self.form, self.checksum)
+
+
+def known_prefix(
+    stream: BinaryIO, imports: Iterable[ImportProgressed], reading: Reading
+) -> tuple[BinaryIO, int]:
+    """Return a stream of the same bytes, and how many of them were imported before, read alike.
 
     Reads ahead, into a spooled temporary file where *stream* cannot be rewound, only as far as an
     earlier import reached.
     """
     digests: dict[int, set[str]] = {}
-    for each in imports:
+    for each in filter(reading.is_of, imports):
         digests.setdefault(each.length, set()).add(each.sha256)
     if not digests:
         return stream, 0
@@ -156,8 +177,7 @@ def take_in(
     book: Book,
     messages: _Messages,
     *,
-    name: str,
-    form: str,
+    reading: Reading,
     known_bytes: int = 0,
     policy: FillPolicy = AT_ONCE,
     on_judgement: Callable[[Message, Judgement], None] | None = None,
@@ -177,7 +197,7 @@ def take_in(
             keys.note(draft)
             return batch.add(draft)
 
-        recorder = Recorder(book, sink, keys, policy=policy, name=name)
+        recorder = Recorder(book, sink, keys, policy=policy, name=reading.name)
         noted_seq = book.seq
         line = count = 0
         for message in messages:
@@ -185,7 +205,7 @@ def take_in(
                 judgement = Judgement(message.kind, "DUPLICATE", (), recorder.concerned(message))
             else:
                 if count >= FLUSH_EVERY and message.line != line:
-                    noted_seq = _flush(batch, book, messages, name, form, line, tally, noted_seq)
+                    noted_seq = _flush(batch, book, messages, reading, line, tally, noted_seq)
                     keys.flushed()
                     count = 0
                     if on_flush is not None:
@@ -196,7 +216,7 @@ def take_in(
             tally.count(message, judgement)
             if on_judgement is not None:
                 on_judgement(message, judgement)
-        _flush(batch, book, messages, name, form, line, tally, noted_seq)
+        _flush(batch, book, messages, reading, line, tally, noted_seq)
     tally.head_seq = book.seq
     return tally
 
@@ -205,8 +225,7 @@ def _flush(
     batch: Batch,
     book: Book,
     messages: _Messages,
-    name: str,
-    form: str,
+    reading: Reading,
     line: int,
     tally: Tally,
     noted_seq: int,
@@ -214,8 +233,9 @@ def _flush(
     """Make everything so far durable, with a note of how far it reaches; return the head's seq."""
     if book.seq > noted_seq:
         event = ImportProgressed(
-            name=name,
-            format=form,
+            name=reading.name,
+            format=reading.form,
+            checksum=reading.checksum,
             length=messages.lines.consumed,
             sha256=messages.lines.sha256().hex(),
             line=line,
