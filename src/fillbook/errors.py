@@ -10,6 +10,7 @@ from attrs import define
 __all__ = [
     "AppendRefused",
     "BadInput",
+    "BadRequest",
     "BadValue",
     "FillbookError",
     "ForkedHandle",
@@ -22,7 +23,11 @@ __all__ = [
     "LedgerTooNew",
     "LogError",
     "NotALedger",
+    "OfflineRefused",
+    "RequestRefused",
+    "RobotClosed",
     "StorageFailed",
+    "TradingHalted",
     "UnknownEventVersion",
     "VersionConflict",
 ]
@@ -234,3 +239,62 @@ class UnknownEventVersion(LogError):
             f"seq {self.seq}: event {self.type} version {self.version} is unknown to this "
             "fillbook: it can be listed and verified, not folded; upgrade fillbook"
         )
+
+
+class RequestRefused(FillbookError):
+    """The robot's request was refused here; nothing was sent, nothing recorded."""
+
+
+@define
+class TradingHalted(RequestRefused):
+    """A halt forbids the request.  Nothing was sent.
+
+    Attributes:
+        level: `HALTED`, or `REDUCE_ONLY` where only what takes a position down is sent.
+        where: The instrument, or `everything`.
+        by, since, reason: Who halted, when (UTC, as text), and why.
+    """
+
+    level: str
+    where: str
+    by: str
+    since: str
+    reason: str
+
+    def __str__(self) -> str:
+        kind = "halted" if self.level == "HALTED" else "halted but for orders that reduce"
+        return (
+            f"{self.where} is {kind} by {self.by} since {self.since}: {self.reason}; nothing was "
+            "sent: an operator lifts it with `fillbook resume`"
+        )
+
+
+@define
+class OfflineRefused(RequestRefused):
+    """The broker cannot be reached, or is still being asked what happened.  Nothing was sent."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.problem}; nothing was sent: try again when the robot is online, or let orders "
+            "wait (offline='QUEUE')"
+        )
+
+
+@define
+class BadRequest(RequestRefused):
+    """The request cannot be meant so.  Nothing was sent."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; nothing was sent"
+
+
+@define
+class RobotClosed(RequestRefused):
+    """The robot is stopping or has stopped.  Nothing was sent."""
+
+    def __str__(self) -> str:
+        return "the robot has stopped; nothing was sent: open it again"

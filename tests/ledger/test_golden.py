@@ -17,7 +17,7 @@ import pytest
 from fillbook.audit.reimport import reimport
 from fillbook.audit.verify import verify
 from fillbook.core.book import fold
-from fillbook.core.events import EVENT_TYPES
+from fillbook.core.event_types import EVENT_TYPES
 from fillbook.core.views import order_json
 from fillbook.log.codec import decode, encode
 from fillbook.log.reader import open_reader

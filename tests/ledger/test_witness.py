@@ -18,7 +18,7 @@ import pytest
 from fillbook.audit.export import export_events
 from fillbook.audit.lines import day_of
 from fillbook.audit.reimport import reimport
-from fillbook.core.events import EVENT_TYPES
+from fillbook.core.event_types import EVENT_TYPES
 from fillbook.core.values import OrderStatus
 from fillbook.log import chain, columns
 from fillbook.log._sqlite import connect

@@ -13,7 +13,8 @@ from attrs import evolve, fields, has
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fillbook.core.events import EVENT_TYPES, Event, OrderFilled, OrderFilledV1
+from fillbook.core.event_types import EVENT_TYPES
+from fillbook.core.events import Event, OrderFilled, OrderFilledV1
 from fillbook.core.exact import canonical
 from fillbook.errors import BadValue, UnknownEventVersion
 from fillbook.log.chain import utf8

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from attrs import fields
 
+from fillbook.core.event_types import EVENT_TYPES
 from fillbook.core.events import (
-    EVENT_TYPES,
     CashMoved,
     CommissionChanged,
     Event,

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from fillbook.audit.order_folds import OrderFolds
 from fillbook.audit.tables import check_before, check_beside
 from fillbook.audit.verdict import MOST_PROBLEMS, Problem, Verdict
+from fillbook.core.event_types import EVENT_TYPES
 from fillbook.core.events import (
-    EVENT_TYPES,
     CashMoved,
     CommissionChanged,
     Event,

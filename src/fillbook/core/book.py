@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol
 
+from fillbook.core.control import CONTROL_EVENTS, Control
 from fillbook.core.events import (
     Event,
     InstrumentDefined,
     InstrumentMarked,
     OrderEvent,
+    OrderSubmitted,
     PositionReported,
 )
 from fillbook.core.folding import fold_order, open_order
@@ -87,6 +89,7 @@ class Book:
         open: The status of every order that is not closed, in memory or not, by stream.
         context: Where the latest definition, mark and statement of each thing stand in the log.
         positions: Every position that ever moved.
+        control: What the robot may do: halts, line, queue.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Book:
         self.open: dict[int, OrderStatus] = {}
         self.context: dict[str, int] = {}
         self.positions = PositionBook()
+        self.control = Control()
         self._history = history
         self._keep_closed = keep_closed
         self._orders: dict[int, Order] = {}
@@ -120,6 +124,8 @@ class Book:
         if isinstance(event, OrderEvent):
             self._apply_order(record.stream, event)
             self.seq = record.seq
+            if isinstance(event, OrderSubmitted):
+                self.control.apply(record.seq, event)
             self.positions.apply(record.seq, record.stream, record.position, event)
         else:
             self.apply_other(record)
@@ -138,6 +144,8 @@ class Book:
         elif isinstance(event, PositionReported):
             self.reported[event.account_id, event.instrument_id] = event
             self.context[f"reported:{event.account_id}:{event.instrument_id}"] = record.seq
+        elif isinstance(event, CONTROL_EVENTS):
+            self.control.apply(record.seq, event)
         self.positions.apply(record.seq, record.stream, record.position, event)
 
     def _apply_order(self, stream: int, event: OrderEvent) -> None:

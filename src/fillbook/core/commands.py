@@ -15,7 +15,11 @@ __all__ = ["CancelOrder", "Command", "ReplaceOrder", "SubmitOrder"]
 
 @frozen(kw_only=True)
 class SubmitOrder:
-    """Send a new order (35=D).  One of `order_qty` (base units) and `cash_order_qty` is given."""
+    """Send a new order (35=D).  One of `order_qty` (base units) and `cash_order_qty` is given.
+
+    `partial_fills` is the text of a `policies.PartialFills`: what the robot itself will do about a
+    part that was filled; the venue is not told.
+    """
 
     client_order_id: str
     instrument_id: str
@@ -29,6 +33,7 @@ class SubmitOrder:
     time_in_force: str | None = None
     expire_time: int | None = None
     venue: str | None = None
+    partial_fills: str | None = None
     ts_event: int | None = None
 
 

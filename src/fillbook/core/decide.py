@@ -73,6 +73,9 @@ def decide(
 
 
 def _decide_known(draft: Draft, report: OrderReport) -> None:
+    if draft.now.is_absent and report.order_status is not OrderStatus.REJECTED:
+        draft.now.reappear()
+        draft.emit(OrderUpdated, cleared=("NEVER_ARRIVED",))
     amend_terms(draft, report)
     if report.exec_type in _AMENDMENTS:
         if amend_fill(draft, report):
@@ -308,6 +311,7 @@ def _emit_intent(draft: Draft, command: SubmitOrder) -> None:
         time_in_force=command.time_in_force,
         expire_time=command.expire_time,
         venue=command.venue,
+        partial_fills=command.partial_fills,
     )
 
 

@@ -18,7 +18,6 @@ from attrs import field, fields, frozen
 from fillbook.core.values import Contract, OrderStatus, Side, Source
 
 __all__ = [
-    "EVENT_TYPES",
     "AmendmentHeld",
     "CashMoved",
     "CommissionChanged",
@@ -265,6 +264,7 @@ class OrderSubmitted(OrderEvent):
     time_in_force: str | None = None
     expire_time: int | None = None
     venue: str | None = None
+    partial_fills: str | None = None
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -381,7 +381,11 @@ class OrderRestated(OrderEvent):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class OrderUpdated(OrderEvent):
-    """A report showed other terms, another id, or that a passing state is over (`cleared`)."""
+    """A report showed other terms, another id, or that a state is over (`cleared`).
+
+    `cleared` holds `PENDING`, `DAY`, `PASSING`, or `NEVER_ARRIVED` where the order is there after
+    all.
+    """
 
     type: ClassVar[str] = "order.updated"
 
@@ -404,12 +408,13 @@ class OrderCanceled(OrderEvent):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class OrderRejected(OrderEvent):
-    """The venue refused the order (39=8)."""
+    """The venue refused the order (39=8), or proof of ours that it never got it."""
 
     type: ClassVar[str] = "order.rejected"
 
     reason: str | None = None
     text: str | None = None
+    never_arrived: bool = False
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -631,19 +636,3 @@ class CommissionChanged(OrderEvent):
     commission: Decimal
     commission_currency: str
     prior: Decimal | None = None
-
-
-EVENT_TYPES: dict[tuple[str, int], type[Event]] = {
-    (cls.type, cls.version): cls
-    for cls in (
-        LedgerCreated, MessageSetAside, ImportProgressed,
-        InstrumentDefined, InstrumentSplit, InstrumentMarked, PositionReported, CashMoved,
-        OrderSubmitted, OrderDiscovered, OrderReceived, OrderAccepted, OrderTriggered,
-        OrderCancelRequested, OrderReplaceRequested, OrderCancelPending, OrderReplacePending,
-        RequestRejected, OrderReplaced, OrderRestated, OrderUpdated, OrderCanceled, OrderRejected,
-        OrderExpired, OrderDoneForDay, OrderStopped, OrderSuspended, OrderCalculated, OrderLost,
-        OrderDisputed, GapSeen, OrderFilledV1, OrderFilled, FillInferred, InferredFillReleased,
-        FillBusted, FillCorrected, AmendmentHeld, CommissionChanged,
-    )
-}  # fmt: skip
-"""Every (type, version) ever released."""

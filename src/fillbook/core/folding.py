@@ -162,6 +162,7 @@ def _submitted(order: Order, event: OrderSubmitted) -> None:
     order.time_in_force = event.time_in_force
     order.expire_time = event.expire_time
     order.venue = event.venue
+    order.partial_fills = event.partial_fills
     order.cash_order_qty = event.cash_order_qty
     if order.version == 1 or order.limit_px is None:
         order.limit_px = event.limit_px
@@ -229,9 +230,12 @@ def _mark_answered(order: Order, request_id: str | None, kind: str = "CANCEL") -
 
 def _replaced(order: Order, event: OrderReplaced) -> None:
     now = order.standing
-    if now.admits("TERMS", event.ts_event):
+    current = now.admits("TERMS", event.ts_event)
+    if current:
         now.set_terms(event.order_qty, event.ts_event)
     under = event.request_id or order.client_order_id
+    if current:
+        order.live_id = under
     _answer(order, under, event.orig_client_order_id, "REPLACE", event.ts_event, is_accepted=True)
     if event.reopened:
         now.reopen(event.ts_event)
@@ -263,6 +267,8 @@ def _updated(order: Order, event: OrderUpdated) -> None:
     order.time_in_force = event.time_in_force or order.time_in_force
     if event.order_qty != now.order_qty:
         now.set_terms(event.order_qty, event.ts_event)
+    if "NEVER_ARRIVED" in event.cleared:
+        now.reappear()
     if "PENDING" in event.cleared:
         for request_id in now.pending:
             _mark_answered(order, request_id)
@@ -309,6 +315,13 @@ def _closed(how: OrderStatus) -> Callable[[Order, Any], None]:
         _mark_answered(order, event.request_id)
 
     return close
+
+
+def _rejected(order: Order, event: OrderRejected) -> None:
+    if event.never_arrived:
+        order.standing.miss()
+    else:
+        _closed(_S.REJECTED)(order, event)
 
 
 def _rests(state: OrderStatus) -> Callable[[Order, Any], None]:
@@ -462,7 +475,7 @@ _FOLDS: dict[type[Event], Callable[[Order, Any], None]] = {
     OrderRestated: _restated,
     OrderUpdated: _updated,
     OrderCanceled: _closed(_S.CANCELED),
-    OrderRejected: _closed(_S.REJECTED),
+    OrderRejected: _rejected,
     OrderExpired: _closed(_S.EXPIRED),
     OrderDoneForDay: _done_for_day,
     OrderStopped: _rests(_S.STOPPED),

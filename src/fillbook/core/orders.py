@@ -120,6 +120,7 @@ class Standing:
         day_leaves_qty: What the venue said is left when it was done for the day, else None.
         passing: STOPPED, SUSPENDED or None.
         is_calculated, is_lost: The venue settled the figures; we lost track.
+        is_absent: It is closed because it never reached the venue, on evidence of our own.
         told: When each of these was last told, by the venue's clock: `CLOSED`, `PENDING`,
             `PASSING`, `DAY`, `TERMS`, `LOST`.  What was said earlier and comes later changes
             nothing, so the order of arrival does not matter.
@@ -129,6 +130,7 @@ class Standing:
         "closed",
         "cum_qty",
         "day_leaves_qty",
+        "is_absent",
         "is_accepted",
         "is_calculated",
         "is_lost",
@@ -155,6 +157,7 @@ class Standing:
         self.passing: OrderStatus | None = None
         self.is_calculated = False
         self.is_lost = False
+        self.is_absent = False
 
     def copy(self) -> "Standing":
         """Return a standing that can be changed without touching this one."""
@@ -172,6 +175,7 @@ class Standing:
         twin.passing = self.passing
         twin.is_calculated = self.is_calculated
         twin.is_lost = self.is_lost
+        twin.is_absent = self.is_absent
         return twin
 
     # ---- what follows from the states
@@ -328,6 +332,18 @@ class Standing:
         self.is_lost = True
         self._tell("LOST", ts)
 
+    def miss(self) -> None:
+        """Note that the order ended because the venue never got it."""
+        self.close(_S.REJECTED, None)
+        self.is_received = False
+        self.is_absent = True
+
+    def reappear(self) -> None:
+        """Note that the venue has the order after all."""
+        self.is_absent = False
+        self.closed = None
+        self.accept()
+
     def rescale(self, cum_qty: Decimal) -> None:
         """Put the fills into new units (a corporate action); what was paid stays what it was."""
         if self.unpriced_qty:
@@ -356,9 +372,11 @@ class Order:
         "inferred",
         "instrument_id",
         "limit_px",
+        "live_id",
         "order_status",
         "order_type",
         "origin",
+        "partial_fills",
         "refusals",
         "requests",
         "side",
@@ -390,6 +408,8 @@ class Order:
         self.time_in_force: str | None = None
         self.expire_time: int | None = None
         self.venue: str | None = None
+        self.partial_fills: str | None = None
+        self.live_id: str | None = None
         self.limit_px: Decimal | None = None
         self.stop_px: Decimal | None = None
         self.cash_order_qty: Decimal | None = None
@@ -416,6 +436,11 @@ class Order:
     def client_order_id(self) -> str | None:
         """The first id of the chain; None where the venue gave none."""
         return self.client_order_ids[0] if self.client_order_ids else None
+
+    @property
+    def live_client_order_id(self) -> str | None:
+        """The id it goes by: the first, or that of the last replacement that became real."""
+        return self.live_id or self.client_order_id
 
     @property
     def venue_order_id(self) -> str | None:

@@ -79,6 +79,7 @@ def replay(
             positions.apply(seq, stream, number, history.record(seq).event)
         elif code is None:
             book.apply_other(history.record(seq))
+    book.control.sent(history.find_client_order)
     book.seq = seq
     book.open = {stream: statuses[code] for stream, code in sorted(orders.items())}
 
@@ -110,7 +111,7 @@ def book_state(book: Book) -> dict[str, Any]:
     return {
         "seq": book.seq,
         "open": {str(stream): str(status) for stream, status in sorted(book.open.items())},
-        "context": sorted(book.context.values()),
+        "context": sorted([*book.context.values(), *book.control.since.values()]),
         "positions": book.positions.state(),
     }
 

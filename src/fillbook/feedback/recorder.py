@@ -148,6 +148,16 @@ class Recorder:
             return self._command(content)
         return self._other(content)
 
+    def note(self, kind: str, order: Order | None, events: Sequence[OrderEvent]) -> Judgement:
+        """Append what was decided about *order* without a message, as one that says *kind*."""
+        self._message, self._cause = Message(0, kind, None, b""), None
+        return self._settle(order, events)
+
+    def note_other(self, event: Event) -> Judgement:
+        """Append an event of the ledger's own stream, which no message led to."""
+        self._message, self._cause = Message(0, event.type, None, b""), None
+        return self._append_other(event, LEDGER_STREAM)
+
     def concerned(self, message: Message) -> Order | None:
         """Return the order that *message* speaks of as the book stands; nothing is decided."""
         content = message.content

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, get_args, get_origi
 
 from attrs import Attribute, fields, has
 
-from fillbook.core.events import EVENT_TYPES, Event
+from fillbook.core.event_types import EVENT_TYPES
+from fillbook.core.events import Event
 from fillbook.core.exact import plain
 from fillbook.errors import BadValue, UnknownEventVersion
 from fillbook.log.upcast import upcast

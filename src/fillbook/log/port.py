@@ -281,10 +281,11 @@ class Log(Reader, Protocol):
         """
         ...
 
-    def batch(self) -> AbstractContextManager[Batch]:
+    def batch(self, *, feedback: bool = False) -> AbstractContextManager[Batch]:
         """Open a batch; other appends wait until it ends.
 
-        Leaving it flushes; an exception discards what was added since the last flush.
+        Leaving it flushes; an exception discards what was added since the last flush.  *feedback*
+        is that of `append`.
         """
         ...
 

@@ -1,0 +1,154 @@
+"""Keep the book of a running robot: whatever is taken in is durable before anybody acts on it.
+
+One message, or one decision, is one commit, whole or not at all.  Where the disk fails the book is
+folded anew from what the file holds, so that what the robot believes is never ahead of its ledger.
+"""
+
+from collections.abc import Callable, Sequence
+
+from attrs import define, field
+
+from fillbook.brokers.port import Message
+from fillbook.core.book import Book
+from fillbook.core.events import Event, OrderEvent
+from fillbook.core.orders import Order
+from fillbook.core.policies import FillPolicy
+from fillbook.core.values import OrderStatus, Source
+from fillbook.errors import StorageFailed
+from fillbook.feedback.recorder import Judgement, Recorder
+from fillbook.log.port import Actor, Draft, Log, Record
+
+__all__ = ["Keeper", "News"]
+
+
+@define(eq=False)
+class News:
+    """One event that is durable, for whoever wants to be told.
+
+    Attributes:
+        order: The order as of after the event; None where it is about none.
+        was: The order's status before it; None for its first event.
+    """
+
+    record: Record
+    event: Event
+    order: Order | None = None
+    was: OrderStatus | None = None
+
+
+@define
+class Keeper:
+    """The log of a robot and its fold.
+
+    Attributes:
+        fold: Folds the log anew, for when the book cannot be trusted to be its fold.
+        news: What became durable since somebody took it.
+        storage_problem: Why intents cannot be recorded any more; None while they can.
+        head_ns: When the last event of an earlier run was recorded.
+    """
+
+    log: Log
+    fold: Callable[[], Book]
+    policy: FillPolicy
+    book: Book = field(init=False)
+    news: list[News] = field(factory=list)
+    storage_problem: str | None = None
+    head_ns: int = 0
+    _fresh: list[News] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.book = self.fold()
+        for record in self.log.records(after=self.book.seq - 1):
+            self.head_ns = record.ts_recorded
+
+    # ---- what comes in
+
+    def hear(self, message: Message, source: Source) -> Judgement:
+        """Record what a broker said and return what came of it."""
+        return self._feedback(lambda recorder: recorder.record(message), "VENUE", source)
+
+    def intend(self, message: Message) -> Judgement:
+        """Record what the robot wants, before it is sent.
+
+        Raises `StorageFailed` where it cannot be made durable; then it must not be sent.
+        """
+        return self._commit(
+            lambda recorder: recorder.record(message), "ROBOT", Source.STREAM, feedback=False
+        )
+
+    def note(
+        self, kind: str, order: Order | None, events: Sequence[OrderEvent], actor: Actor = "ROBOT"
+    ) -> Judgement:
+        """Record what was decided about *order*; nothing where nothing was."""
+        if not events:
+            return Judgement(kind, "DUPLICATE", (), order)
+        return self._feedback(
+            lambda recorder: recorder.note(kind, order, events), actor, Source.INFERRED
+        )
+
+    def note_other(self, event: Event, actor: Actor = "ROBOT") -> Judgement:
+        """Record something about the robot itself."""
+        return self._feedback(
+            lambda recorder: recorder.note_other(event), actor, Source.INFERRED
+        )
+
+    def take_news(self) -> list[News]:
+        """Return what became durable since the last call."""
+        news, self.news = self.news, []
+        return news
+
+    # ---- making it durable
+
+    def _feedback(
+        self, what: Callable[[Recorder], Judgement], actor: Actor, source: Source
+    ) -> Judgement:
+        """Record what must not be lost: where the disk is full, into the room that is kept for it."""
+        try:
+            return self._commit(what, actor, source, feedback=True)
+        except StorageFailed:
+            return self._commit(what, actor, source, feedback=True)
+
+    def _commit(
+        self,
+        what: Callable[[Recorder], Judgement],
+        actor: Actor,
+        source: Source,
+        *,
+        feedback: bool,
+    ) -> Judgement:
+        self._fresh.clear()
+        try:
+            with self.log.batch(feedback=feedback) as batch:
+
+                def sink(draft: Draft) -> Record:
+                    record = batch.add(draft)
+                    self._fresh.append(self._news(record))
+                    return record
+
+                recorder = Recorder(
+                    self.book,
+                    sink,
+                    lambda key: self.log.find_key(key) is not None,
+                    policy=self.policy,
+                    source=source,
+                    actor=actor,
+                )
+                judgement = what(recorder)
+        except BaseException as exc:
+            self._fresh.clear()
+            if isinstance(exc, StorageFailed):
+                self.storage_problem = str(exc)
+            self.book = self.fold()  # it may be ahead of the file
+            raise
+        for news in self._fresh:
+            if isinstance(news.event, OrderEvent):
+                news.order = self.book.order(news.record.stream)
+        self.news += self._fresh
+        self.book.trim()
+        return judgement
+
+    def _news(self, record: Record) -> News:
+        news = News(record, record.event)
+        if isinstance(record.event, OrderEvent) and record.version > 1:
+            news.was = self.book.order(record.stream).order_status
+        return news

@@ -1,0 +1,181 @@
+"""Say which calls to the broker may start now: by urgency, under its rate limit, side by side.
+
+Nothing here knows time or threads: every method takes the moment it is called at.
+"""
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import Literal
+
+from attrs import define, field
+
+from fillbook.brokers.live import Capabilities, OrderRef
+from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+
+__all__ = ["Call", "Kind", "Schedule"]
+
+Kind = Literal[
+    "submit", "cancel", "replace", "look_up", "open_orders", "fills_since", "positions"
+]  # fmt: skip
+
+_URGENCY: dict[str, int] = {
+    "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 3, "open_orders": 3,
+    "positions": 4,
+}  # fmt: skip
+
+
+@define(eq=False)
+class Call:
+    """One request to the broker, from when it is wanted until it is answered.
+
+    Attributes:
+        command: What is sent, of a submit, cancel or replace.
+        order: The order it is about, as the broker knows it.
+        stream: The same order in the ledger; None where it is about none.
+        since: Of a `fills_since`.
+        not_before: It must not start earlier.
+        purpose: `recovery` where trading waits for it, `probe` where it tries the line.
+        started_ns, deadline_ns: Set when it starts.
+        is_over: Nobody waits for it any more; what it still brings is a message like any other.
+    """
+
+    kind: Kind
+    command: SubmitOrder | CancelOrder | ReplaceOrder | None = None
+    order: OrderRef | None = None
+    stream: int | None = None
+    since: int = 0
+    not_before: int = 0
+    purpose: str = ""
+    started_ns: int = 0
+    deadline_ns: int = 0
+    is_over: bool = False
+
+    @property
+    def is_intent(self) -> bool:
+        """True where it changes something at the broker."""
+        return self.command is not None
+
+
+@define
+class Schedule:
+    """The calls that wait and those under way.
+
+    Attributes:
+        waiting: Heap of (not before, urgency, number, call).
+        under_way: Started and not over.
+        is_open: Intents may start; without, only questions do.
+        is_probing: Only a probe may start.
+    """
+
+    capabilities: Capabilities
+    timeout_ns: int
+    is_open: bool = False
+    is_probing: bool = False
+    waiting: list[tuple[int, int, int, Call]] = field(factory=list)
+    under_way: list[Call] = field(factory=list)
+    _wanted: dict[tuple[str, int | None], Call] = field(factory=dict)
+    _count: int = 0
+    _tokens: int = 0
+    _filled_ns: int | None = None
+
+    def want(self, call: Call) -> Call:
+        """Let *call* be made as soon as it may."""
+        self._count += 1
+        self._wanted[call.kind, call.stream] = call
+        heappush(self.waiting, (call.not_before, _URGENCY[call.kind], self._count, call))
+        return call
+
+    def is_wanted(self, kind: str, stream: int | None = None) -> bool:
+        """Tell whether such a call waits or is under way."""
+        call = self._wanted.get((kind, stream))
+        return call is not None and not call.is_over
+
+    def all(self) -> Iterator[Call]:
+        """Yield every call that waits or is under way."""
+        for *_, call in self.waiting:
+            yield call
+        yield from self.under_way
+
+    def withdraw(self, call: Call) -> None:
+        """Forget a call that waits; it is never made."""
+        call.is_over = True
+        self._forget(call)
+
+    def finish(self, call: Call) -> None:
+        """Note that *call* is answered, failed or given up."""
+        call.is_over = True
+        self._forget(call)
+        if call in self.under_way:
+            self.under_way.remove(call)
+
+    def _forget(self, call: Call) -> None:
+        if self._wanted.get((call.kind, call.stream)) is call:
+            del self._wanted[call.kind, call.stream]
+
+    def start(self, now: int) -> list[Call]:
+        """Return the calls to be made at *now*, the most urgent first."""
+        self._refill(now)
+        ready: list[tuple[int, int, int, Call]] = []
+        kept: list[tuple[int, int, int, Call]] = []
+        while self.waiting and self.waiting[0][0] <= now:
+            entry = heappop(self.waiting)
+            call = entry[3]
+            if not call.is_over:
+                (ready if self._may_start(call) else kept).append(entry)
+        started: list[Call] = []
+        for entry in sorted(ready, key=lambda entry: entry[1:3]):
+            call = entry[3]
+            if self._tokens > 0 and len(self.under_way) < self.capabilities.concurrency:
+                self._tokens -= 1
+                call.started_ns, call.deadline_ns = now, now + self.timeout_ns
+                self.under_way.append(call)
+                started.append(call)
+            else:
+                kept.append(entry)
+        for entry in kept:
+            heappush(self.waiting, entry)
+        return started
+
+    def _may_start(self, call: Call) -> bool:
+        if self.is_probing:
+            return call.purpose == "probe"
+        return self.is_open or not call.is_intent or call.kind == "cancel"
+
+    def overdue(self, now: int) -> list[Call]:
+        """Return the calls under way whose deadline has passed."""
+        return [call for call in self.under_way if call.deadline_ns <= now]
+
+    def due_ns(self, now: int) -> int | None:
+        """Return when something is to be done here next; None where nothing waits.
+
+        That may be *now* or earlier.
+        """
+        moments = [call.deadline_ns for call in self.under_way]
+        startable = [entry for entry in self.waiting if self._may_start(entry[3])]
+        if startable and len(self.under_way) < self.capabilities.concurrency:
+            first = min(entry[0] for entry in startable)
+            self._refill(now)
+            moments.append(first if self._tokens > 0 else max(first, self._next_token_ns(now)))
+        return min(moments, default=None)
+
+    def _refill(self, now: int) -> None:
+        """Give out what the rate limit allows: at most a full `calls` at once."""
+        most, per_ns = self.capabilities.calls, self.capabilities.per_ns
+        if self._filled_ns is None:
+            self._tokens, self._filled_ns = most, now
+            return
+        new = (now - self._filled_ns) * most // per_ns
+        if new > 0:
+            self._tokens = min(most, self._tokens + new)
+            self._filled_ns += -(-new * per_ns // most)
+
+    def _next_token_ns(self, now: int) -> int:
+        filled_ns = now if self._filled_ns is None else self._filled_ns
+        return filled_ns - (-self.capabilities.per_ns // self.capabilities.calls)
+
+    def clear(self) -> list[Call]:
+        """Take out and return every call that waits."""
+        calls = [call for *_, call in self.waiting if not call.is_over]
+        self.waiting.clear()
+        heapify(self.waiting)
+        return calls

@@ -1,0 +1,328 @@
+"""What becomes of an intent: accepted, refused by evidence, or unknown until evidence comes."""
+
+from decimal import Decimal
+
+import pytest
+from attrs import evolve
+
+from feedback.desk import ABLE, Desk, filled, snapshot, told
+from fillbook.brokers.live import BrokerRefused, NotSent
+from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
+from fillbook.feedback.settings import SECOND, Settings
+
+
+def test_an_intent_is_durable_before_its_call_is_handed_out():
+    desk = Desk()
+
+    order = desk.submit()
+
+    assert desk.calls[-1].kind != "submit"
+    assert desk.types()[-1] == "order.submitted"
+    (call,) = desk.step()
+    assert (call.kind, call.stream) == ("submit", order.stream)
+
+
+def test_accepted():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.answer(call, told(order))
+
+    assert order.order_status == "NEW"
+    assert order.venue_order_id == "V-C1-1"
+
+
+def test_refused_by_evidence():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.fail(call, BrokerRefused("TOO_LARGE", "no", b'{"no": 1}'))
+
+    assert order.order_status == "REJECTED"
+    (event,) = desk.of_type("order.rejected")
+    assert (event.reason, event.text, event.never_arrived) == ("TOO_LARGE", "no", False)
+    raw = desk.log.raw(desk.log.head().seq)
+    assert raw is not None
+    assert raw.raw == b'{"no": 1}'
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("slow"),
+        ConnectionResetError("cut"),
+        OSError("503"),
+        ValueError("unreadable"),
+        BrokerRefused("DUPLICATE_ORDER", "known"),
+    ],
+)
+def test_silence_is_unknown_and_is_looked_up_until_evidence_comes(error: BaseException):
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.fail(call, error)
+
+    assert order.order_status == "UNKNOWN"
+    look_up = desk.one("look_up", 2)
+    desk.answer(look_up, snapshot(order))
+    assert order.order_status == "NEW"
+    assert [each.kind for each in desk.calls].count("submit") == 1
+
+
+def test_an_answer_that_says_nothing_is_no_answer():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.answer(call)
+
+    assert order.order_status == "UNKNOWN"
+
+
+def test_a_call_has_a_deadline_and_a_late_answer_is_still_heard():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.step(10)
+    assert order.order_status == "UNKNOWN"
+    desk.answer(call, told(order))
+
+    assert order.order_status == "NEW"
+
+
+def test_not_sent_is_evidence():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.fail(call, NotSent("connection refused"))
+
+    assert order.order_status == "REJECTED"
+    (event,) = desk.of_type("order.rejected")
+    assert event.never_arrived
+
+
+def test_not_found_counts_only_after_settling_several_times_and_over_everything():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.fail(call)
+
+    seen = desk.pass_time(4.9)
+    assert order.order_status == "UNKNOWN"
+    assert [each.kind for each in seen].count("look_up") >= 2
+
+    seen = desk.pass_time(120)
+
+    assert order.order_status == "REJECTED"
+    (event,) = desk.of_type("order.rejected")
+    assert event.reason == "NEVER_ARRIVED"
+    after = [each for each in seen if each.started_ns >= call.started_ns + 5 * SECOND]
+    kinds = [each.kind for each in after]
+    assert kinds.count("look_up") >= 3
+    assert "fills_since" in kinds
+    assert "open_orders" in kinds
+
+
+def test_an_order_that_never_arrived_and_shows_up_after_all_is_open_again():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.fail(call)
+    desk.pass_time(120)
+    assert order.order_status == "REJECTED"
+
+    desk.hear(snapshot(order, cum_qty="0"))
+
+    assert order.order_status == "NEW"
+    desk.hear(filled(order, "T1", "4", "4"))
+    assert order.order_status == "PARTIALLY_FILLED"
+
+
+def test_a_second_order_under_the_same_id_is_refused_here():
+    desk = Desk()
+    order = desk.submit()
+
+    with pytest.raises(BadRequest, match="used before"):
+        desk.submit(client_order_id=order.client_order_id)
+
+    assert desk.types().count("order.submitted") == 1
+
+
+def test_without_any_way_to_ask_an_unknown_order_halts_its_instrument():
+    blind = evolve(
+        ABLE, can_look_up=False, has_open_orders=False, has_fills_since=False, has_stream=False
+    )
+    desk = Desk(blind)
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.fail(call)
+
+    assert order.order_status == "UNKNOWN"
+    with pytest.raises(TradingHalted, match="cannot be asked"):
+        desk.submit()
+    assert desk.submit(instrument_id="GAZP")
+    desk.pass_time(3600)
+    assert order.order_status == "UNKNOWN"
+
+
+def test_a_stream_message_that_comes_before_the_answer_is_recorded_at_once():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.hear(filled(order, "T1", "4", "4"))
+    assert order.standing.cum_qty == Decimal(4)
+    desk.fail(call)
+
+    assert order.order_status == "PARTIALLY_FILLED"
+
+
+def test_stream_and_poll_tell_the_same_fill_once():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    desk.hear(filled(order, "T1", "4", "4"))
+
+    poll = desk.one("open_orders", 90)
+    desk.answer(poll, filled(order, "T1", "4", "4"), snapshot(order, "PARTIALLY_FILLED",
+                                                               cum_qty="4"))  # fmt: skip
+
+    assert order.standing.cum_qty == Decimal(4)
+    assert desk.types().count("order.filled") == 1
+    assert desk.tracker.counts["DUPLICATE"] >= 2
+
+
+# ---- after a crash
+
+
+def reopened(desk: Desk, order_id: str):
+    order = desk.tracker.book.find_order(order_id, None)
+    assert order is not None
+    return order
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_after_a_crash_the_unanswered_is_asked_about_before_anything_new(tmp_path, sent: bool):
+    desk = Desk(path=str(tmp_path / "a.ledger"))
+    order_id = desk.submit().client_order_id
+    if sent:
+        desk.step()
+    desk.crash()
+    desk.tracker.start(desk.now)
+
+    with pytest.raises(OfflineRefused):
+        desk.submit()
+    calls = desk.step()
+    kinds = {call.kind for call in calls}
+    assert kinds == {"look_up", "open_orders", "fills_since"}
+    for call in calls:
+        order = reopened(desk, order_id)
+        desk.answer(call, *([snapshot(order)] if call.kind == "look_up" else []))
+
+    assert reopened(desk, order_id).order_status == "NEW"
+    assert desk.submit()
+    assert "submit" in {call.kind for call in desk.step()}
+    assert sum(call.stream == order.stream and call.kind == "submit" for call in desk.calls) == 0
+
+
+# ---- the line
+
+
+def test_a_lost_line_refuses_what_is_new_and_comes_back_with_questions():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    desk.pass_time(100, desk.fail)
+    assert not desk.tracker.line.is_up
+    assert desk.types().count("line.lost") == 1
+
+    with pytest.raises(OfflineRefused, match="cannot be reached"):
+        desk.submit()
+    desk.pass_time(60)
+
+    assert desk.types().count("line.restored") == 1
+    assert desk.submit()
+
+
+def test_while_the_line_is_down_one_call_at_a_time_tries_it_ever_more_rarely():
+    desk = Desk()
+    for _ in range(20):
+        desk.submit()
+    for call in desk.step():
+        desk.fail(call)
+
+    seen = desk.pass_time(600, desk.fail)
+
+    assert len(seen) < 50
+
+
+def test_a_flapping_line_does_not_multiply_requests():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    flips = 0
+
+    def flap(call):
+        nonlocal flips
+        flips += 1
+        (desk.fail if flips % 4 else desk.answer)(call)
+
+    seen = desk.pass_time(600, flap)
+
+    assert len(seen) < 200
+
+
+def test_a_queued_order_is_sent_when_the_line_is_back():
+    desk = Desk(settings=Settings(offline="QUEUE"))
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    desk.pass_time(100, desk.fail)
+    assert not desk.tracker.line.is_up
+
+    command = evolve_command(desk)
+    assert desk.tracker.submit(command, desk.now) is None
+    assert desk.types()[-1] == "order.queued"
+    seen = desk.pass_time(50)
+
+    sent = [call for call in seen if call.kind == "submit"]
+    assert [call.command.client_order_id for call in sent] == [command.client_order_id]
+    assert not desk.tracker.book.control.queued
+
+
+def test_a_queued_order_expires_and_never_leaves(tmp_path):
+    desk = Desk(settings=Settings(offline="QUEUE"), path=str(tmp_path / "a.ledger"))
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    desk.pass_time(100, desk.fail)
+    desk.tracker.submit(evolve_command(desk), desk.now)
+    desk.crash()
+    assert list(desk.tracker.book.control.queued)
+
+    desk.tracker.start(desk.now)
+    desk.pass_time(100, desk.fail)
+    seen = desk.pass_time(100)
+
+    assert "submit" not in {call.kind for call in seen}
+    (dropped,) = desk.of_type("order.queue_dropped")
+    assert dropped.reason == "EXPIRED"
+
+
+def evolve_command(desk: Desk):
+    from fillbook.core.commands import SubmitOrder
+    from fillbook.core.values import Side
+
+    return SubmitOrder(
+        client_order_id="Q-1", instrument_id="SBER", side=Side.SELL, order_type="MARKET",
+        order_qty=Decimal(3), ts_event=desk.now,
+    )  # fmt: skip
