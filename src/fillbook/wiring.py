@@ -214,6 +214,34 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+# ---- robots
+
+
+def open_robot(
+    ledger: str, broker: Broker | None, settings: Settings, durability: Durability, name: str
+) -> tuple[Runner, Callable[[], None]]:
+    """Return what runs a robot on *ledger*, not yet started, and what ends it: a snapshot, closing.
+
+    Raises what `open_log` raises.
+    """
+    log = open_log(ledger, durability=durability, robot=name)
+    try:
+        keeper = Keeper(log, lambda: recover(log), settings.fill_policy)
+        tracker = Tracker(keeper, broker.capabilities, settings, make_id, random)
+    except BaseException:
+        log.close()
+        raise
+
+    def end() -> None:
+        try:
+            if keeper.storage_problem is None:
+                save_state(log, keeper.book)
+        finally:
+            log.close()
+
+    return Runner(tracker, broker), end
+
+
 # ---- importing
 
 

@@ -326,8 +326,9 @@ class Tracker:
         if due is not None:
             moments.append(due)
         if not self.line.is_up:
-            moments.append(self.line.try_ns)
-        elif self.watches:
+            if not self._is_probing():
+                moments.append(self.line.try_ns)
+        elif self.watches and not self.is_stopping:
             moments.append(self._poll_ns)
         moments += [w.ask_ns for w in self.watches.values()] if self.line.is_up else []
         moments += [queued.valid_until for queued in self.book.control.queued.values()]
@@ -727,13 +728,16 @@ class Tracker:
 
     def _probe(self, now: int) -> None:
         """Try the line with one harmless question."""
-        if now < self.line.try_ns or any(c.purpose == "probe" for c in self.schedule.all()):
+        if now < self.line.try_ns or self._is_probing():
             return
         call = self._harmless()
         if call is None:  # nothing can be asked: believe in the line again, the next call will tell
             self._line_answered(now)
             return
         self.schedule.want(call)
+
+    def _is_probing(self) -> bool:
+        return any(call.purpose == "probe" for call in self.schedule.all())
 
     def _harmless(self) -> Call | None:
         if self.capabilities.has_open_orders:
@@ -806,13 +810,14 @@ class Tracker:
                        f"{event.text or event.reason or 'no reason given'}", now)  # fmt: skip
 
     def _halt(self, instrument_id: str | None, cause: str, reason: str, now: int) -> None:
-        if self.book.control.halts.get(instrument_id or "") is None:
-            self.keeper.note_other(
-                HaltDeclared(
-                    ts_event=now, level="HALTED", cause=cause, by="the robot", reason=reason,
-                    instrument_id=instrument_id,
-                )  # fmt: skip
+        if self.book.control.halts.get(instrument_id or "") is not None:
+            return
+        self.keeper.note_other(
+            HaltDeclared(
+                ts_event=now, level="HALTED", cause=cause, by="the robot", reason=reason,
+                instrument_id=instrument_id,
             )
+        )  # fmt: skip
 
     # ---- small things
 

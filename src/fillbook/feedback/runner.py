@@ -1,0 +1,218 @@
+"""Run a tracker: a thread that watches the time, threads that make the calls, one that tells.
+
+The tracker itself is guarded by one lock, and whoever has something for it (the robot, a call's
+thread, the broker's stream) takes the lock and gives it.  So a fill that arrives is durable before
+the stream's thread goes on, and a call that hangs holds up nobody: it has a thread of its own, and
+its deadline is kept by the watch.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from fillbook.brokers.live import Broker
+from fillbook.brokers.port import Message
+from fillbook.core.robot_events import CallbackFailed
+from fillbook.errors import FillbookError
+from fillbook.feedback.keeper import News
+from fillbook.feedback.schedule import Call
+from fillbook.feedback.tracker import Tracker
+
+__all__ = ["Runner"]
+
+_LOG = logging.getLogger("fillbook.robot")
+_LONGEST_WAIT_S = 1.0
+_MOST_IDLE = 4
+
+Told = Callable[[News], None]
+
+
+class Runner:
+    """One tracker at work on one broker.
+
+    Attributes:
+        lock: Guards the tracker, its book and its log; held for each input as a whole.
+        changed: Notified, under the lock, whenever something became durable.
+        trouble: What stopped the work for good; None while it goes on.
+    """
+
+    def __init__(
+        self, tracker: Tracker, broker: Broker, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.tracker = tracker
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.trouble: BaseException | None = None
+        self._broker = broker
+        self._clock = clock
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._workers = 0
+        self._idle = 0
+        self._news: queue.SimpleQueue[News | None] = queue.SimpleQueue()
+        self._told: list[tuple[str, Told]] = []
+        self._watch = threading.Thread(target=self._keep_watch, name="fillbook-watch", daemon=True)
+        self._teller = threading.Thread(target=self._tell, name="fillbook-tell", daemon=True)
+
+    # ---- beginning and end
+
+    def start(self) -> None:
+        """Start the threads, the tracker's questions and the broker's stream."""
+        self._teller.start()
+        with self.step():
+            self.tracker.start(self._clock())
+        self._watch.start()
+        if self.tracker.capabilities.has_stream:
+            self._broker.connect(self)
+
+    def stop(self, reason: str, drain_s: float) -> None:
+        """Stop in order: no new intents, answers until *drain_s* have passed, the end on record."""
+        deadline = time.monotonic() + drain_s
+        with self.step():
+            self.tracker.stop_taking()
+        with self.lock:
+            while self.tracker.schedule.under_way and self.trouble is None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self.changed.wait(min(left, 0.1))
+        self._is_stopping = True
+        self._wake.set()
+        self._watch.join(timeout=5)
+        with contextlib.suppress(Exception):  # its end must not keep ours
+            self._broker.close()
+        if self.trouble is None:
+            with self.step():
+                self.tracker.stop(self._clock(), reason)
+        self._news.put(None)
+        if threading.current_thread() is not self._teller:
+            self._teller.join(timeout=5)
+        for _ in range(self._workers):
+            self._calls.put(None)
+
+    # ---- inputs
+
+    @contextmanager
+    def step(self) -> Iterator[int]:
+        """Hold the lock for one input, given the moment; afterwards news and calls go their ways."""
+        with self.lock:
+            try:
+                yield self._clock()
+            finally:
+                self._hand_out()
+        self._wake.set()
+
+    def hear(self, message: Message) -> None:
+        """Take a message of the stream (`live.Listener`)."""
+        if not self._is_stopping:
+            self._guarded(lambda now: self.tracker.hear(message, now))
+
+    def line(self, is_up: bool, problem: str = "") -> None:
+        """Take note of the stream's line (`live.Listener`)."""
+        if not self._is_stopping:
+            self._guarded(lambda now: self.tracker.stream_line(is_up, problem, now))
+
+    def when_told(self, name: str, told: Told) -> None:
+        """Have *told* called with every event, in order, on a thread of its own."""
+        self._told.append((name, told))
+
+    def _guarded(self, what: Callable[[int], object]) -> None:
+        """Give something to the tracker; what it cannot survive stops the robot, and is kept."""
+        try:
+            with self.step() as now:
+                what(now)
+        except Exception as exc:
+            _LOG.critical("the robot stops: %s", exc, exc_info=not isinstance(exc, FillbookError))
+            with self.lock:
+                self.trouble = self.trouble or exc
+                self.changed.notify_all()
+
+    def _hand_out(self) -> None:
+        """Pass on what became durable, and start what may start; the lock is held."""
+        news = self.tracker.keeper.take_news()
+        for each in news:
+            self._news.put(each)
+        if self.trouble is None:
+            for call in self.tracker.start_calls(self._clock()):
+                if self._idle <= self._calls.qsize():
+                    self._workers += 1
+                    threading.Thread(
+                        target=self._work, name=f"fillbook-call-{self._workers}", daemon=True
+                    ).start()
+                self._calls.put(call)
+        self.changed.notify_all()
+
+    # ---- threads
+
+    def _keep_watch(self) -> None:
+        """Let time pass for the tracker, until the end."""
+        while not self._is_stopping and self.trouble is None:
+            self._wake.clear()
+            self._guarded(self.tracker.tick)
+            with self.lock:
+                now = self._clock()
+                due = self.tracker.due_ns(now)
+            wait_s = _LONGEST_WAIT_S if due is None else min((due - now) / 1e9, _LONGEST_WAIT_S)
+            self._wake.wait(max(wait_s, 0.001))
+
+    def _work(self) -> None:
+        """Make calls, one after the other, until there are enough others who wait for one."""
+        while True:
+            with self.lock:
+                if self._idle >= _MOST_IDLE:
+                    self._workers -= 1
+                    return
+                self._idle += 1
+            call = self._calls.get()
+            with self.lock:
+                self._idle -= 1
+            if call is None:
+                return
+            try:
+                messages = self._make(call)
+            except Exception as exc:  # whatever a broker raises is its failure, not ours
+                error: BaseException = exc
+                self._guarded(lambda now, e=error, c=call: self.tracker.failed(c, e, now))  # type: ignore[misc]
+            else:
+                self._guarded(lambda now, m=messages, c=call: self.tracker.answered(c, m, now))  # type: ignore[misc]
+
+    def _make(self, call: Call) -> list[Message]:
+        broker = self._broker
+        match call.kind:
+            case "submit":
+                return list(broker.submit(call.command))  # type: ignore[arg-type]
+            case "cancel":
+                return list(broker.cancel(call.command, call.order))  # type: ignore[arg-type]
+            case "replace":
+                return list(broker.replace(call.command, call.order))  # type: ignore[arg-type]
+            case "look_up":
+                return list(broker.look_up(call.order))  # type: ignore[arg-type]
+            case "open_orders":
+                return list(broker.open_orders())
+            case "fills_since":
+                return list(broker.fills_since(call.since))
+            case "positions":
+                return list(broker.positions())
+
+    def _tell(self) -> None:
+        """Tell everybody of each event; one who raises is put on record and stops nothing."""
+        while (news := self._news.get()) is not None:
+            for name, told in list(self._told):
+                try:
+                    told(news)
+                except Exception as exc:
+                    _LOG.exception("%s raised", name)
+                    if not isinstance(news.event, CallbackFailed):  # no end of it otherwise
+                        self._note_failure(name, exc, news)
+
+    def _note_failure(self, name: str, exc: Exception, news: News) -> None:
+        text = " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
+        event = CallbackFailed(
+            ts_event=self._clock(), callback=name, problem=text, told_seq=news.record.seq
+        )
+        self._guarded(lambda now: self.tracker.keeper.note_other(event))

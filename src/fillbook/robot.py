@@ -1,0 +1,528 @@
+"""A robot's side of the feedback loop: submit, wait, ask, halt; every answer comes from the ledger.
+
+    with Robot.open("sber.ledger", broker=PaperBroker(seed=7)) as robot:
+        order = robot.submit(NewOrder.limit("SBER", "BUY", "100", "275.50"))
+        order.wait(timeout_s=30)
+
+Every method may be called from any thread.  `AsyncRobot` has the same verbs, awaited.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from fillbook.brokers.live import Broker
+from fillbook.core.commands import SubmitOrder
+from fillbook.core.events import Event, FillInferred, OrderEvent, OrderFilled
+from fillbook.core.exact import decimal_of
+from fillbook.core.orders import Order
+from fillbook.core.policies import PartialFills
+from fillbook.core.positions import PositionView
+from fillbook.core.robot_events import HaltDeclared, HaltLifted
+from fillbook.core.values import OrderStatus, Side
+from fillbook.errors import BadRequest, BadValue, RobotClosed
+from fillbook.feedback.keeper import News
+from fillbook.feedback.runner import Runner
+from fillbook.feedback.settings import Settings
+from fillbook.feedback.summary import summary
+from fillbook.feedback.systemd import notify
+
+if TYPE_CHECKING:
+    from fillbook.wiring import Durability
+
+__all__ = ["NewOrder", "OrderHandle", "Robot"]
+
+Amount = str | int | Decimal
+
+
+@frozen(kw_only=True)
+class NewOrder:
+    """What a robot wants to trade; made by `market`, `limit`, `stop` or `stop_limit`.
+
+    Amounts are decimal text, `int` or `Decimal`; a float is refused, it is not what was typed.
+
+    Attributes:
+        side: `BUY`, `SELL` or `SELL_SHORT`.
+        order_qty: Base units, > 0.
+        limit_px, stop_px: Quote per base unit.
+        time_in_force: `DAY`, `GTC`, `IOC`, `FOK`, or `GTD` with `expire_time` (ns since 1970, UTC).
+        partial_fills: What to do once a part was filled, see `PartialFills`.
+        client_order_id: Its id; None has one made in the form that the broker takes.
+    """
+
+    instrument_id: str
+    side: Side
+    order_type: str
+    order_qty: Decimal
+    limit_px: Decimal | None = None
+    stop_px: Decimal | None = None
+    time_in_force: str = "DAY"
+    expire_time: int | None = None
+    account_id: str = "default"
+    partial_fills: PartialFills | None = None
+    client_order_id: str | None = None
+
+    @classmethod
+    def market(cls, instrument_id: str, side: str, order_qty: Amount, **more: Any) -> "NewOrder":
+        """Return an order at whatever price there is."""
+        return cls._made(instrument_id, side, "MARKET", order_qty, None, None, more)
+
+    @classmethod
+    def limit(
+        cls, instrument_id: str, side: str, order_qty: Amount, limit_px: Amount, **more: Any
+    ) -> "NewOrder":
+        """Return an order at *limit_px* or better."""
+        return cls._made(instrument_id, side, "LIMIT", order_qty, limit_px, None, more)
+
+    @classmethod
+    def stop(
+        cls, instrument_id: str, side: str, order_qty: Amount, stop_px: Amount, **more: Any
+    ) -> "NewOrder":
+        """Return an order at whatever price there is once *stop_px* is reached."""
+        return cls._made(instrument_id, side, "STOP", order_qty, None, stop_px, more)
+
+    @classmethod
+    def stop_limit(
+        cls, instrument_id: str, side: str, order_qty: Amount, stop_px: Amount, limit_px: Amount,
+        **more: Any,
+    ) -> "NewOrder":  # fmt: skip
+        """Return an order at *limit_px* or better once *stop_px* is reached."""
+        return cls._made(instrument_id, side, "STOP_LIMIT", order_qty, limit_px, stop_px, more)
+
+    @classmethod
+    def _made(
+        cls,
+        instrument_id: str,
+        side: str,
+        order_type: str,
+        order_qty: Amount,
+        limit_px: Amount | None,
+        stop_px: Amount | None,
+        more: Mapping[str, Any],
+    ) -> "NewOrder":
+        terms = dict(more)
+        partial_fills = terms.pop("partial_fills", None)
+        time_in_force = terms.get("time_in_force", "DAY")
+        if time_in_force not in _TIMES_IN_FORCE:
+            raise BadRequest(f"time_in_force {time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}")
+        if (time_in_force == "GTD") != (terms.get("expire_time") is not None):
+            raise BadRequest("expire_time and time_in_force GTD go together")
+        if side not in Side.__members__:
+            raise BadRequest(f"side {side!r} is none of {_in_line(Side)}")
+        if isinstance(partial_fills, str):
+            try:
+                partial_fills = PartialFills.parse(partial_fills)
+            except ValueError as exc:
+                raise BadRequest(f"partial_fills: {exc}") from exc
+        return cls(
+            instrument_id=instrument_id,
+            side=Side(side),
+            order_type=order_type,
+            order_qty=_positive("order_qty", order_qty),
+            limit_px=None if limit_px is None else _amount("limit_px", limit_px),
+            stop_px=None if stop_px is None else _amount("stop_px", stop_px),
+            partial_fills=partial_fills,
+            **terms,
+        )
+
+
+_TIMES_IN_FORCE = ("DAY", "GTC", "IOC", "FOK", "GTD")
+
+
+def _in_line(words: Any) -> str:
+    return ", ".join(map(str, words))
+
+
+def _amount(name: str, value: Amount) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise BadRequest(f"{name} is {value!r}: give an amount as text, int or Decimal")
+    try:
+        return decimal_of(str(value))
+    except BadValue as exc:
+        raise BadRequest(f"{name}: {exc.problem}") from exc
+
+
+def _positive(name: str, value: Amount) -> Decimal:
+    amount = _amount(name, value)
+    if amount <= 0:
+        raise BadRequest(f"{name} is {amount}: it must be above 0")
+    return amount
+
+
+class OrderHandle:
+    """One order of a robot, as its ledger has it at the moment of asking.
+
+    Attributes:
+        client_order_id: The id it was sent under.
+    """
+
+    def __init__(self, robot: "Robot", client_order_id: str) -> None:
+        self.client_order_id = client_order_id
+        self._robot = robot
+
+    def __repr__(self) -> str:
+        return f"<order {self.client_order_id} {self.order_status} {self.cum_qty}>"
+
+    def _find(self) -> Order | None:
+        return self._robot._runner.tracker.book.find_order(self.client_order_id, None)
+
+    def _ask(self, question: Callable[[Order], Any], otherwise: Any) -> Any:
+        with self._robot._runner.lock:
+            order = self._find()
+            return otherwise if order is None else question(order)
+
+    @property
+    def order_status(self) -> OrderStatus:
+        """The status; `PENDING_NEW` while it waits for the line, `REJECTED` if it never left."""
+        with self._robot._runner.lock:
+            order = self._find()
+            if order is not None:
+                return order.order_status
+            queued = self._robot._runner.tracker.book.control.queued
+            waits = self.client_order_id in queued
+            return OrderStatus.PENDING_NEW if waits else OrderStatus.REJECTED
+
+    @property
+    def cum_qty(self) -> Decimal:
+        """What was filled, base units."""
+        return Decimal(self._ask(lambda order: order.standing.cum_qty, Decimal(0)))
+
+    @property
+    def leaves_qty(self) -> Decimal | None:
+        """What is still open, base units."""
+        found: Decimal | None = self._ask(lambda order: order.standing.leaves_qty(), None)
+        return found
+
+    @property
+    def avg_px(self) -> Decimal | None:
+        """The average price of the fills; None while there is none or a price is unknown."""
+        found: Decimal | None = self._ask(lambda order: order.standing.avg_px(), None)
+        return found
+
+    @property
+    def venue_order_id(self) -> str | None:
+        """The venue's id as it stands."""
+        found: str | None = self._ask(lambda order: order.venue_order_id, None)
+        return found
+
+    @property
+    def submitted_at(self) -> int | None:
+        """When our intent was recorded; ns since 1970, UTC."""
+        found: int | None = self._ask(lambda order: order.ts_submitted, None)
+        return found
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What was odd about it."""
+        return tuple(self._ask(lambda order: order.flags, ()))
+
+    @property
+    def is_closed(self) -> bool:
+        """True where nothing of it is open."""
+        with self._robot._runner.lock:
+            order = self._find()
+            if order is not None:
+                return order.standing.is_over() and not order.standing.pending
+            return self.order_status is OrderStatus.REJECTED
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until nothing of it is open; False where that took longer than *timeout_s*."""
+        return self._robot.wait_until(lambda: self.is_closed, timeout_s)
+
+    def cancel(self) -> None:
+        """See `Robot.cancel`."""
+        self._robot.cancel(self)
+
+
+class Robot:
+    """One robot on one ledger; `open` makes it, leaving the `with` block stops it in order."""
+
+    def __init__(self, runner: Runner, at_end: Callable[[], None]) -> None:
+        self._runner = runner
+        self._at_end = at_end
+        self._is_closed = False
+
+    @classmethod
+    def open(
+        cls,
+        ledger: str,
+        *,
+        broker: Broker | None = None,
+        settings: Settings | None = None,
+        durability: "Durability" = "strict",
+        name: str = "",
+        recover_timeout_s: float = 30,
+        on_fill: "Callable[[OrderHandle, Event], None] | None" = None,
+        on_status: "Callable[[OrderHandle, Event], None] | None" = None,
+        on_halt: "Callable[[Event], None] | None" = None,
+    ) -> "Robot":
+        """Open *ledger* (made if it does not exist), find out what became of everything, then trade.
+
+        Without a *broker* it is the paper exchange, whose account lies beside the ledger.  Where
+        the broker cannot be asked within *recover_timeout_s* the robot is open and offline: new
+        orders are refused or queued until the line is back.
+
+        Raises what `open_log` raises.
+        """
+        from fillbook.wiring import open_robot
+
+        runner, at_end = open_robot(ledger, broker, settings or Settings(), durability, name)
+        robot = cls(runner, at_end)
+        if on_fill is not None:
+            robot.on_fill(on_fill)
+        if on_status is not None:
+            robot.on_status(on_status)
+        if on_halt is not None:
+            robot.on_halt(on_halt)
+        try:
+            runner.start()
+            robot.wait_until(
+                lambda: runner.tracker.schedule.is_open or not runner.tracker.line.is_up,
+                recover_timeout_s,
+            )
+        except BaseException:
+            robot.close(drain_s=0)
+            raise
+        notify("READY=1")
+        return robot
+
+    def __enter__(self) -> "Robot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self, reason: str = "the program ended", drain_s: float = 10) -> None:
+        """Stop: no new intents, answers until *drain_s* have passed, a snapshot, a clean end."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        notify("STOPPING=1")
+        try:
+            self._runner.stop(reason, drain_s)
+        finally:
+            self._at_end()
+
+    def run(self) -> str:
+        """Work until SIGTERM or SIGINT comes, then stop in order; return the signal's name.
+
+        Only for the main thread.  Under systemd the watchdog is fed as long as the robot works.
+        """
+        came: list[int] = []
+        arrived = threading.Event()
+
+        def note(number: int, _: object) -> None:
+            came.append(number)
+            arrived.set()
+
+        before = {each: signal.signal(each, note) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not arrived.wait(1) and self._runner.trouble is None:
+                notify("WATCHDOG=1")
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+        name = signal.Signals(came[0]).name if came else "trouble"
+        self.close(name)
+        return name
+
+    # ---- orders
+
+    def submit(self, order: NewOrder) -> OrderHandle:
+        """Record the intent durably, have it sent, and return a handle on what becomes of it.
+
+        Raises `TradingHalted`, `OfflineRefused`, `BadRequest` or `RobotClosed`, and nothing was
+        sent or recorded; `StorageFailed` where it could not be made durable and so was not sent.
+        """
+        tracker = self._runner.tracker
+        with self._step() as now:
+            command = SubmitOrder(
+                client_order_id=order.client_order_id or tracker.make_id(),
+                instrument_id=order.instrument_id,
+                side=order.side,
+                order_type=order.order_type,
+                order_qty=order.order_qty,
+                account_id=order.account_id,
+                limit_px=order.limit_px,
+                stop_px=order.stop_px,
+                time_in_force=order.time_in_force,
+                expire_time=order.expire_time,
+                partial_fills=None if order.partial_fills is None else str(order.partial_fills),
+                ts_event=now,
+            )
+            tracker.submit(command, now)
+        return OrderHandle(self, command.client_order_id)
+
+    def cancel(self, order: OrderHandle) -> None:
+        """Have the rest of *order* canceled; it is asked for until it is known to be over.
+
+        Raises `BadRequest` where nothing of it is open.
+        """
+        with self._step() as now:
+            if not self._runner.tracker.cancel_queued(order.client_order_id, now):
+                self._runner.tracker.cancel(self._known(order), now)
+
+    def replace(
+        self,
+        order: OrderHandle,
+        *,
+        order_qty: Amount | None = None,
+        limit_px: Amount | None = None,
+        stop_px: Amount | None = None,
+    ) -> None:
+        """Ask for other terms of *order*; they are real when the venue accepted them."""
+        terms: dict[str, Any] = {}
+        if order_qty is not None:
+            terms["order_qty"] = _positive("order_qty", order_qty)
+        if limit_px is not None:
+            terms["limit_px"] = _amount("limit_px", limit_px)
+        if stop_px is not None:
+            terms["stop_px"] = _amount("stop_px", stop_px)
+        if not terms:
+            raise BadRequest("a replacement needs another quantity or price")
+        with self._step() as now:
+            self._runner.tracker.replace(self._known(order), now, **terms)
+
+    def cancel_all(self, instrument_id: str | None = None) -> int:
+        """Cancel every open order, or those of one instrument; return how many."""
+        with self._step() as now:
+            return self._runner.tracker.cancel_all(now, instrument_id)
+
+    def order(self, client_order_id: str) -> OrderHandle:
+        """Return the order that has or had this id; `LookupError` where there is none."""
+        with self._runner.lock:
+            book = self._runner.tracker.book
+            known = book.find_order(client_order_id, None) is not None
+            if not known and client_order_id not in book.control.queued:
+                raise LookupError(f"no order {client_order_id!r} in this ledger")
+        return OrderHandle(self, client_order_id)
+
+    def open_orders(self) -> list[OrderHandle]:
+        """Return every order of which something is open, by first appearance."""
+        with self._runner.lock:
+            ids = [order.client_order_id for order in self._runner.tracker.book.open_orders()]
+        return [OrderHandle(self, each) for each in ids if each is not None]
+
+    # ---- positions
+
+    def position(self, instrument_id: str, account_id: str = "default") -> PositionView | None:
+        """Return the position, the fold of the ledger; None where there never was one."""
+        for view in self.positions():
+            if (view.account_id, view.instrument_id) == (account_id, instrument_id):
+                return view
+        return None
+
+    def positions(self) -> list[PositionView]:
+        """Return every position that ever moved."""
+        with self._runner.lock:
+            return self._runner.tracker.book.position_views()
+
+    # ---- halts
+
+    def halt(
+        self,
+        reason: str,
+        instrument_id: str | None = None,
+        *,
+        by: str = "the program",
+        level: str = "HALTED",
+    ) -> None:
+        """Let nothing new out, or with level `REDUCE_ONLY` only what takes a position down."""
+        if level not in ("HALTED", "REDUCE_ONLY"):
+            raise BadRequest(f"level {level!r} is none of HALTED, REDUCE_ONLY")
+        with self._step() as now:
+            event = HaltDeclared(
+                ts_event=now, level=level, cause="OPERATOR", by=by, reason=reason,
+                instrument_id=instrument_id,
+            )  # fmt: skip
+            self._runner.tracker.keeper.note_other(event, "OPERATOR")
+
+    def resume(self, reason: str, instrument_id: str | None = None, *, by: str) -> None:
+        """Lift the halt of *instrument_id*, or the one of everything; *by* names the operator.
+
+        Raises `BadRequest` where there is none.
+        """
+        with self._step() as now:
+            if (instrument_id or "") not in self._runner.tracker.book.control.halts:
+                raise BadRequest(f"{instrument_id or 'everything'} is not halted")
+            event = HaltLifted(ts_event=now, by=by, reason=reason, instrument_id=instrument_id)
+            self._runner.tracker.keeper.note_other(event, "OPERATOR")
+
+    # ---- being told
+
+    def on_fill(self, told: Callable[[OrderHandle, Event], None]) -> None:
+        """Have *told* called with every fill once it is durable, one after the other."""
+        self._on("on_fill", told, lambda news: isinstance(news.event, OrderFilled | FillInferred))
+
+    def on_status(self, told: Callable[[OrderHandle, Event], None]) -> None:
+        """Have *told* called whenever an order's status has changed."""
+
+        def is_change(news: News) -> bool:
+            event = news.event
+            return isinstance(event, OrderEvent) and event.order_status is not news.was
+
+        self._on("on_status", told, is_change)
+
+    def on_halt(self, told: Callable[[Event], None]) -> None:
+        """Have *told* called when trading is halted or resumed."""
+
+        def tell(news: News) -> None:
+            if isinstance(news.event, HaltDeclared | HaltLifted):
+                told(news.event)
+
+        self._runner.when_told("on_halt", tell)
+
+    def on_event(self, told: Callable[[Event], None]) -> None:
+        """Have *told* called with every event of the ledger from now on."""
+        self._runner.when_told("on_event", lambda news: told(news.event))
+
+    def _on(
+        self,
+        name: str,
+        told: Callable[[OrderHandle, Event], None],
+        concerns: Callable[[News], bool],
+    ) -> None:
+        def tell(news: News) -> None:
+            if concerns(news) and news.order is not None:
+                told(OrderHandle(self, news.order.client_order_id or ""), news.event)
+
+        self._runner.when_told(name, tell)
+
+    # ---- what is the case
+
+    def summary(self) -> dict[str, Any]:
+        """Return how the robot stands, as plain data; see `docs/feedback.md` for the keys."""
+        with self._runner.lock:
+            return summary(self._runner.tracker, self._runner.trouble, time.time_ns())
+
+    def wait_until(self, is_so: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Wait until *is_so*, asked after every change; False where *timeout_s* passed first."""
+        runner = self._runner
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with runner.lock:
+            while not is_so():
+                if runner.trouble is not None:
+                    raise runner.trouble
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                runner.changed.wait(left)
+        return True
+
+    def _known(self, order: OrderHandle) -> Order:
+        found = self._runner.tracker.book.find_order(order.client_order_id, None)
+        if found is None:
+            raise BadRequest(f"no order {order.client_order_id!r} in this ledger")
+        return found
+
+    def _step(self) -> Any:
+        if self._is_closed:
+            raise RobotClosed
+        if self._runner.trouble is not None:
+            raise self._runner.trouble
+        return self._runner.step()
