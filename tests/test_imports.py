@@ -32,7 +32,7 @@ CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",
     "fillbook.log.batch", "fillbook.log.opening", "fillbook.log.health", "fillbook.log.copying",
     "fillbook.log.restore", "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
-    "fillbook.brokers.paper", "fillbook.brokers.paper_day",
+    "fillbook.brokers.paper", "fillbook.brokers.paper_day", "fillbook.brokers.client",
 }  # fmt: skip
 NAMES_CONCRETE = {"wiring", "demonstration"}
 EXCEPTIONS = {

@@ -143,7 +143,7 @@ def _is_another_thing(draft: Draft, report: OrderReport) -> bool:
         draft.dispute("INSTRUMENT_DIFFERS", report.instrument_id, order.instrument_id)
         return True
     if report.side is not None and (report.side is Side.BUY) != (order.side is Side.BUY):
-        draft.dispute("SIDE_DIFFERS", report.side, order.side)
+        draft.dispute("SIDE_DIFFERS", str(report.side), str(order.side))
         return True
     return False
 
