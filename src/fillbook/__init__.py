@@ -3,18 +3,37 @@
 What a program needs is here; what it does is loaded when it is used.
 """
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "import_file", "open_log", "open_reader", "recover"]
+__all__ = [
+    "AsyncRobot",
+    "NewOrder",
+    "Robot",
+    "Settings",
+    "__version__",
+    "import_file",
+    "open_log",
+    "open_reader",
+    "recover",
+]
 
-_FROM_WIRING = {"import_file", "open_log", "open_reader", "recover"}
+_HOME_OF = {
+    "AsyncRobot": "fillbook.async_robot",
+    "NewOrder": "fillbook.robot",
+    "Robot": "fillbook.robot",
+    "Settings": "fillbook.feedback.settings",
+    "import_file": "fillbook.wiring",
+    "open_log": "fillbook.wiring",
+    "open_reader": "fillbook.wiring",
+    "recover": "fillbook.wiring",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FROM_WIRING:
-        from fillbook import wiring
-
-        return getattr(wiring, name)
+    home = _HOME_OF.get(name)
+    if home is not None:
+        return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

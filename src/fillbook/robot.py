@@ -109,7 +109,9 @@ class NewOrder:
         partial_fills = terms.pop("partial_fills", None)
         time_in_force = terms.get("time_in_force", "DAY")
         if time_in_force not in _TIMES_IN_FORCE:
-            raise BadRequest(f"time_in_force {time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}")
+            raise BadRequest(
+                f"time_in_force {time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}"
+            )
         if (time_in_force == "GTD") != (terms.get("expire_time") is not None):
             raise BadRequest("expire_time and time_in_force GTD go together")
         if side not in Side.__members__:
@@ -261,7 +263,7 @@ class Robot:
         on_status: "Callable[[OrderHandle, Event], None] | None" = None,
         on_halt: "Callable[[Event], None] | None" = None,
     ) -> "Robot":
-        """Open *ledger* (made if it does not exist), find out what became of everything, then trade.
+        """Open *ledger* (made if missing), find out what became of everything, then trade.
 
         Without a *broker* it is the paper exchange, whose account lies beside the ledger.  Where
         the broker cannot be asked within *recover_timeout_s* the robot is open and offline: new

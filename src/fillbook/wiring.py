@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from random import Random
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from fillbook import __version__
 from fillbook.audit import backup
@@ -31,6 +32,11 @@ from fillbook.feedback.intake import Progress, Reading, Tally, known_prefix, tak
 from fillbook.feedback.recorder import Judgement
 from fillbook.log.columns import STATUS_OF_CODE
 from fillbook.log.port import Finding, Head, Log, Reader, Record
+
+if TYPE_CHECKING:
+    from fillbook.brokers.live import Broker
+    from fillbook.feedback.runner import Runner
+    from fillbook.feedback.settings import Settings
 
 __all__ = [
     "MEMORY",
@@ -218,16 +224,25 @@ def _text(value: object) -> str | None:
 
 
 def open_robot(
-    ledger: str, broker: Broker | None, settings: Settings, durability: Durability, name: str
-) -> tuple[Runner, Callable[[], None]]:
+    ledger: str, broker: "Broker | None", settings: "Settings", durability: Durability, name: str
+) -> "tuple[Runner, Callable[[], None]]":
     """Return what runs a robot on *ledger*, not yet started, and what ends it: a snapshot, closing.
 
     Raises what `open_log` raises.
     """
+    from fillbook.feedback.keeper import Keeper
+    from fillbook.feedback.runner import Runner
+    from fillbook.feedback.tracker import Tracker
+
     log = open_log(ledger, durability=durability, robot=name)
     try:
+        if broker is None:
+            from fillbook.brokers.paper_live import PaperBroker
+
+            broker = PaperBroker(path=None if ledger == MEMORY else f"{ledger}.paper")
         keeper = Keeper(log, lambda: recover(log), settings.fill_policy)
-        tracker = Tracker(keeper, broker.capabilities, settings, make_id, random)
+        make_id = _id_maker(log, broker.capabilities.client_id_form)
+        tracker = Tracker(keeper, broker.capabilities, settings, make_id, Random(os.urandom(16)))
     except BaseException:
         log.close()
         raise
@@ -240,6 +255,22 @@ def open_robot(
             log.close()
 
     return Runner(tracker, broker), end
+
+
+def _id_maker(log: Log, form: str) -> Callable[[], str]:
+    """Return what makes the client order ids of one run: numbered on from the head, never twice."""
+    from fillbook.core.client_ids import RUN_BITS, client_order_id
+
+    run = int.from_bytes(os.urandom(RUN_BITS // 8), "big")
+    seq = 0
+
+    def make_id() -> str:
+        nonlocal seq
+        head = log.head()
+        seq = max(seq, head.seq) + 1
+        return client_order_id(form, run, seq, head.event_hash)
+
+    return make_id
 
 
 # ---- importing

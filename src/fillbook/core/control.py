@@ -8,12 +8,12 @@ from attrs import define, field
 from fillbook.core.events import Event, OrderSubmitted
 from fillbook.core.exact import EXACT
 from fillbook.core.robot_events import (
+    HaltDeclared,
+    HaltLifted,
     LineLost,
     LineRestored,
     OrderQueued,
     QueuedOrderDropped,
-    HaltDeclared,
-    HaltLifted,
 )
 from fillbook.core.values import Side
 

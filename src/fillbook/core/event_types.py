@@ -45,14 +45,14 @@ from fillbook.core.events import (
 from fillbook.core.robot_events import (
     CallbackFailed,
     FeedbackCounted,
+    HaltDeclared,
+    HaltLifted,
     LineLost,
     LineRestored,
     OrderQueued,
     QueuedOrderDropped,
     RobotStarted,
     RobotStopped,
-    HaltDeclared,
-    HaltLifted,
 )
 
 __all__ = ["EVENT_TYPES"]

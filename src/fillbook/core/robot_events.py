@@ -14,14 +14,14 @@ from fillbook.core.values import Side
 __all__ = [
     "CallbackFailed",
     "FeedbackCounted",
+    "HaltDeclared",
+    "HaltLifted",
     "LineLost",
     "LineRestored",
     "OrderQueued",
     "QueuedOrderDropped",
     "RobotStarted",
     "RobotStopped",
-    "HaltDeclared",
-    "HaltLifted",
 ]
 
 

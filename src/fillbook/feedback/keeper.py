@@ -88,9 +88,7 @@ class Keeper:
 
     def note_other(self, event: Event, actor: Actor = "ROBOT") -> Judgement:
         """Record something about the robot itself."""
-        return self._feedback(
-            lambda recorder: recorder.note_other(event), actor, Source.INFERRED
-        )
+        return self._feedback(lambda recorder: recorder.note_other(event), actor, Source.INFERRED)
 
     def take_news(self) -> list[News]:
         """Return what became durable since the last call."""
@@ -102,7 +100,7 @@ class Keeper:
     def _feedback(
         self, what: Callable[[Recorder], Judgement], actor: Actor, source: Source
     ) -> Judgement:
-        """Record what must not be lost: where the disk is full, into the room that is kept for it."""
+        """Record what must not be lost; where the disk is full, in the room kept for it."""
         try:
             return self._commit(what, actor, source, feedback=True)
         except StorageFailed:

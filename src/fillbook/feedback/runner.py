@@ -99,7 +99,7 @@ class Runner:
 
     @contextmanager
     def step(self) -> Iterator[int]:
-        """Hold the lock for one input, given the moment; afterwards news and calls go their ways."""
+        """Hold the lock for one input, given the moment; then let news and calls go their ways."""
         with self.lock:
             try:
                 yield self._clock()
