@@ -65,7 +65,7 @@ class Desk:
     def start(self) -> None:
         """Start and answer every question with nothing, so that trading is open."""
         self.tracker.start(self.now)
-        while self.tracker.recovering:
+        while self.tracker.recovery.waits_for:
             for call in self.step():
                 self.answer(call)
 

@@ -1,0 +1,129 @@
+"""Know when trading may go on: after a start, and after every loss of the line, questions first."""
+
+from fillbook.brokers.live import NotSent
+from fillbook.core.commands import SubmitOrder
+from fillbook.core.robot_events import LineLost, LineRestored
+from fillbook.errors import RequestRefused
+from fillbook.feedback.gate import refuse_if_halted
+from fillbook.feedback.questions import Questions
+from fillbook.feedback.requests import Requests
+from fillbook.feedback.schedule import Call
+from fillbook.feedback.watching import ref_of
+from fillbook.feedback.work import Work
+
+__all__ = ["Recovery"]
+
+
+class Recovery:
+    """The way back to trading.
+
+    Attributes:
+        waits_for: The questions that trading waits for; empty while it goes on.
+    """
+
+    def __init__(self, work: Work, questions: Questions, requests: Requests) -> None:
+        self._work = work
+        self._questions = questions
+        self._requests = requests
+        self.waits_for: set[Call] = set()
+
+    def begin(self, now: int) -> None:
+        """Ask what became of everything, before anything new is sent."""
+        self._work.schedule.is_open = False
+        self.waits_for.update(self._questions.catch_up("recovery"))
+        if not self.waits_for:
+            self._open(now)
+
+    def settled(self, call: Call, now: int) -> None:
+        """Take note that *call* was answered; after the last question trading goes on."""
+        if call in self.waits_for:
+            self.waits_for.discard(call)
+            if not self.waits_for and self._work.line.is_up:
+                self._open(now)
+
+    def ask_again(self, call: Call, now: int) -> None:
+        """Put a question of the recovery again: trading waits for it."""
+        work = self._work
+        self.waits_for.discard(call)
+        again = Call(call.kind, order=call.order, stream=call.stream, since=call.since,
+                     purpose="recovery", not_before=now + work.line.wait_ns())  # fmt: skip
+        if work.line.is_up:
+            self.waits_for.add(work.schedule.want(again))
+
+    def _open(self, now: int) -> None:
+        """Trade: first what waited, then what policies ask for."""
+        work = self._work
+        work.schedule.is_open = True
+        for client_order_id, queued in list(work.book.control.queued.items()):
+            if queued.valid_until <= now:
+                self._requests.drop_queued(
+                    client_order_id, "EXPIRED", "the line was down for too long", now
+                )
+                continue
+            command = SubmitOrder(
+                client_order_id=client_order_id, instrument_id=queued.instrument_id,
+                side=queued.side, order_type=queued.order_type, order_qty=queued.order_qty,
+                cash_order_qty=queued.cash_order_qty, account_id=queued.account_id,
+                limit_px=queued.limit_px, stop_px=queued.stop_px,
+                time_in_force=queued.time_in_force, expire_time=queued.expire_time,
+                venue=queued.venue, partial_fills=queued.partial_fills, ts_event=now,
+            )  # fmt: skip
+            try:
+                refuse_if_halted(work.book, command)
+            except RequestRefused as exc:
+                self._requests.drop_queued(client_order_id, "REFUSED", str(exc), now)
+                continue
+            self._requests.send(command, now)
+        for order in list(work.book.open_orders()):
+            if order.partial_fills is not None:
+                self._requests.act_on_rest(order, now)
+            watch = work.watch(order, now)
+            if watch.is_cancel_wanted:
+                self._requests.cancel_again(order, watch, now)
+
+    def lose_line(self, problem: str, now: int) -> None:
+        """Record that the line is lost; what was not sent yet is known never to have left."""
+        work = self._work
+        work.keeper.note_other(LineLost(ts_event=now, problem=problem))
+        work.schedule.is_open, work.schedule.is_probing = False, True
+        for call in work.schedule.clear():
+            work.schedule.withdraw(call)
+            if call.is_intent:
+                self._requests.failed(call, NotSent(problem), problem, now)
+        self.waits_for.clear()
+
+    def line_answered(self, now: int) -> None:
+        """Take note that the broker answered; a line that was down is back by that."""
+        work = self._work
+        down_ns = now - work.line.since_ns
+        if work.line.answered(now):
+            work.keeper.note_other(LineRestored(ts_event=now, down_ns=down_ns))
+            work.schedule.is_probing = False
+            self.begin(now)
+
+    def probe(self, now: int) -> None:
+        """Try the line with one harmless question."""
+        work = self._work
+        if now < work.line.try_ns or self.is_probing():
+            return
+        call = self._harmless()
+        if call is None:  # nothing can be asked: believe in the line again, the next call will tell
+            self.line_answered(now)
+            return
+        work.schedule.want(call)
+
+    def is_probing(self) -> bool:
+        """Tell whether the line is being tried."""
+        return any(call.purpose == "probe" for call in self._work.schedule.all())
+
+    def _harmless(self) -> Call | None:
+        work = self._work
+        if work.capabilities.has_open_orders:
+            return Call("open_orders", purpose="probe")
+        if work.capabilities.has_positions:
+            return Call("positions", purpose="probe")
+        for stream in work.watches:
+            order = work.book.order(stream)
+            if work.can_look_up(order):
+                return Call("look_up", order=ref_of(order), stream=stream, purpose="probe")
+        return None

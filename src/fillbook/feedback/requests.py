@@ -1,0 +1,236 @@
+"""Send what the robot wants, and say what an answer, a refusal or a failure means for it.
+
+An order is sent once.  A cancel is asked for until it is known to be over: where it is proven that
+one was not heard, the next goes out under a new id.
+"""
+
+from decimal import Decimal
+
+from fillbook.brokers.live import BrokerRefused, NotSent
+from fillbook.brokers.port import Message
+from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from fillbook.core.deciding_silence import decide_lost, decide_never_arrived
+from fillbook.core.orders import Order
+from fillbook.core.reports import CancelReject, OrderReport
+from fillbook.core.robot_events import OrderQueued, QueuedOrderDropped
+from fillbook.core.values import ExecType, OrderStatus, Origin, Source
+from fillbook.feedback.partial_fills import act_on_rest
+from fillbook.feedback.safeguards import Safeguards
+from fillbook.feedback.schedule import Call
+from fillbook.feedback.watching import Watch, is_unanswered, ref_of, unanswered_requests
+from fillbook.feedback.work import Work
+
+__all__ = ["OURS", "Requests"]
+
+OURS = Source.INFERRED
+"""The source of what we conclude ourselves."""
+
+_MOST_CANCELS = 5
+
+
+class Requests:
+    """The intents of one robot."""
+
+    def __init__(self, work: Work, safeguards: Safeguards) -> None:
+        self._work = work
+        self._safeguards = safeguards
+
+    # ---- sending
+
+    def send(self, command: SubmitOrder, now: int) -> Order:
+        """Record a new order and have it sent."""
+        work = self._work
+        order = work.intend("order", command)
+        watch = work.watch(order, now)
+        watch.ask_ns = now + work.settings.poll_ns
+        call = Call("submit", command=command, order=ref_of(order), stream=order.stream)
+        work.schedule.want(call)
+        return order
+
+    def replace(
+        self,
+        order: Order,
+        now: int,
+        order_qty: Decimal | None = None,
+        limit_px: Decimal | None = None,
+        stop_px: Decimal | None = None,
+    ) -> None:
+        """Record that we want other terms of *order*, and have that sent."""
+        work = self._work
+        ref = ref_of(order)
+        command = ReplaceOrder(
+            client_order_id=work.make_id(),
+            orig_client_order_id=ref.client_order_id,
+            order_qty=order_qty,
+            limit_px=limit_px,
+            stop_px=stop_px,
+            ts_event=now,
+        )
+        work.intend("replace", command)
+        work.schedule.want(Call("replace", command=command, order=ref, stream=order.stream))
+
+    def ask_cancel(self, order: Order, watch: Watch, now: int) -> None:
+        """Record that we want *order* canceled, and send that as soon as the order can be named."""
+        work = self._work
+        watch.is_cancel_wanted = True
+        watch.cancel_count += 1
+        ref = ref_of(order)
+        command = CancelOrder(
+            client_order_id=work.make_id(), orig_client_order_id=ref.client_order_id, ts_event=now
+        )
+        order = work.intend("cancel", command)
+        if ref.venue_order_id is None and not work.capabilities.can_look_up:
+            watch.deferred = command  # the broker knows orders by its own ids only
+        else:
+            self._want_cancel(command, order, watch, now)
+
+    def _want_cancel(self, command: CancelOrder, order: Order, watch: Watch, now: int) -> None:
+        watch.deferred, watch.cancel_ns = None, now
+        self._work.schedule.want(
+            Call("cancel", command=command, order=ref_of(order), stream=order.stream)
+        )
+
+    def cancel_again(self, order: Order, watch: Watch, now: int) -> None:
+        """Send a cancel again where the last one is known not to have been heard."""
+        work = self._work
+        if order.standing.is_over():
+            watch.is_cancel_wanted = False
+            return
+        if order.standing.pending or work.schedule.is_wanted("cancel", order.stream):
+            return
+        if watch.deferred is not None:
+            if order.venue_order_id is not None:
+                self._want_cancel(watch.deferred, order, watch, now)
+            return
+        unheard = [each for each in unanswered_requests(order) if each[1].kind == "CANCEL"]
+        if not unheard or watch.cancel_count >= _MOST_CANCELS:
+            watch.is_cancel_wanted = bool(unheard)  # it was answered: no
+            return
+        settled_ns = watch.cancel_ns + work.capabilities.settling_ns
+        if is_unanswered(order) or watch.heard_ns < settled_ns:
+            watch.ask_ns = min(watch.ask_ns, max(settled_ns, now + work.settings.ask_again_ns))
+            return
+        for request_id, request in unheard:
+            reject = CancelReject(
+                client_order_id=request_id,
+                orig_client_order_id=request.orig_client_order_id,
+                reason="NEVER_ARRIVED",
+                text="the order was looked up later and is still open",
+            )
+            work.record(Message(0, "cancel_reject", reject, b""), Source.INFERRED, now)
+        self.ask_cancel(work.book.order(order.stream), watch, now)
+
+    # ---- what became of them
+
+    def answered(self, call: Call, now: int) -> None:
+        """Take the answer to an intent; what it said of the order is recorded already."""
+        work = self._work
+        order = work.order_of(call)
+        if order is None:
+            return
+        if call.kind == "submit" and is_unanswered(order):
+            problem = "the answer does not tell of the order"
+            self.failed(call, ValueError(problem), problem, now)
+        elif call.kind != "submit" and unanswered_requests(order):
+            # Taken note of; the stream or a poll tells what came of it.
+            work.watch(order, now).ask_ns = now + work.settings.ask_again_ns
+
+    def failed(self, call: Call, error: BaseException, problem: str, now: int) -> None:
+        """Take note that an intent has no answer: unless it never left, that proves nothing."""
+        work = self._work
+        order = work.order_of(call)
+        if order is None:
+            return
+        watch = work.watch(order, now)
+        if call.kind == "submit":
+            if isinstance(error, NotSent):
+                events = decide_never_arrived(order, f"it was not sent: {problem}", now, OURS)
+                work.note("never_arrived", order, events, now)
+                return
+            work.note("lost", order, decide_lost(order, problem, now, OURS), now)
+            if not work.can_look_up(order) and not work.capabilities.has_open_orders:
+                self._safeguards.halt(order.instrument_id, "UNKNOWN_ORDER",
+                           f"order {order.client_order_id} has no answer ({problem}) and "
+                           f"{work.capabilities.name} cannot be asked about it", now)  # fmt: skip
+        watch.ask_ns = now + work.settings.ask_again_ns
+        watch.wait_ns = work.settings.ask_again_ns
+
+    def refused(self, call: Call, error: BrokerRefused, now: int) -> None:
+        """Take the broker's no; that an id is taken is none, somebody has to look."""
+        work = self._work
+        order, command = work.order_of(call), call.command
+        if order is None or command is None:
+            return
+        if not isinstance(command, SubmitOrder):
+            reject = CancelReject(
+                client_order_id=command.client_order_id,
+                orig_client_order_id=command.orig_client_order_id,
+                reason=error.reason,
+                text=error.text,
+                ts_received=now,
+            )
+            work.record(Message(0, "cancel_reject", reject, error.raw), Source.POLL, now)
+            work.watch(order, now).ask_ns = now
+        elif error.reason == "DUPLICATE_ORDER":
+            # Somebody has an order under this id: perhaps ours arrived before.  Look, do not guess.
+            watch = work.watch(order, now)
+            text = f"the broker knows this id already: {error.text}"
+            work.note("lost", order, decide_lost(order, text, now, OURS), now)
+            watch.ask_ns = now
+        else:
+            report = OrderReport(
+                client_order_id=command.client_order_id,
+                exec_type=ExecType.REJECTED,
+                order_status=OrderStatus.REJECTED,
+                reason=error.reason,
+                text=error.text,
+                ts_received=now,
+            )
+            work.record(Message(0, "report", report, error.raw), Source.POLL, now)
+
+    # ---- policies and the queue
+
+    def act_on_rest(self, order: Order, now: int) -> None:
+        """Do once what the order's policy asks for about its rest."""
+        work = self._work
+        act = act_on_rest(order)
+        if act is None or not work.schedule.is_open or order.origin is not Origin.ROBOT:
+            return
+        watch = work.watch(order, now)
+        if act.at_ns > now:
+            watch.ask_ns = min(watch.ask_ns, act.at_ns)
+        elif act.kind == "CANCEL":
+            self.ask_cancel(order, watch, now)
+        elif work.capabilities.can_replace:
+            self.replace(order, now, limit_px=act.policy.amount)
+
+    def queue(self, command: SubmitOrder, now: int) -> None:
+        """Record that *command* waits for the line."""
+        work = self._work
+        work.keeper.note_other(
+            OrderQueued(
+                ts_event=now,
+                client_order_id=command.client_order_id,
+                account_id=command.account_id,
+                instrument_id=command.instrument_id,
+                side=command.side,
+                order_type=command.order_type,
+                valid_until=now + work.settings.queue_ns,
+                order_qty=command.order_qty,
+                cash_order_qty=command.cash_order_qty,
+                limit_px=command.limit_px,
+                stop_px=command.stop_px,
+                time_in_force=command.time_in_force,
+                expire_time=command.expire_time,
+                venue=command.venue,
+                partial_fills=command.partial_fills,
+            )
+        )
+
+    def drop_queued(self, client_order_id: str, reason: str, text: str | None, now: int) -> None:
+        """Record that a queued order will not be sent."""
+        self._work.keeper.note_other(
+            QueuedOrderDropped(
+                ts_event=now, client_order_id=client_order_id, reason=reason, text=text
+            )
+        )
