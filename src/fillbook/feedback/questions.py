@@ -15,7 +15,9 @@ from fillbook.feedback.work import Work
 __all__ = ["Questions"]
 
 _BEFORE_NS = 3600 * 1_000_000_000
-"""Fills are asked for from so long before the last moment at which all were known."""
+_OVERLAP_NS = 300 * 1_000_000_000
+"""Fills are asked for from so long before the last moment at which all were known: after a time
+without the broker, and while all is well."""
 
 
 class Questions:
@@ -121,18 +123,23 @@ class Questions:
     # ---- everything the account tells
 
     def poll(self, now: int) -> None:
-        """Ask for all open orders in one call where the broker has it."""
-        work = self._work
+        """Ask for all open orders in one call, and for the fills, where the broker has that.
+
+        Fills are asked for whatever is open: a bust, or a fill that the stream did not tell, may
+        concern an order that was closed long ago.
+        """
         if now < self.poll_ns:
             return
+        work = self._work
         self.poll_ns = now + work.interval_ns(now)
-        schedule = work.schedule
-        if (
-            work.capabilities.has_open_orders
-            and work.watches
-            and not schedule.is_wanted("open_orders")
-        ):
-            schedule.want(Call("open_orders"))
+        if work.capabilities.has_open_orders and work.watches:
+            self._want_once(Call("open_orders"))
+        if work.capabilities.has_fills_since:
+            self._want_once(Call("fills_since", since=max(self._fills_since_ns(_OVERLAP_NS), 0)))
+
+    def _want_once(self, call: Call) -> None:
+        if not self._work.schedule.is_wanted(call.kind):
+            self._work.schedule.want(call)
 
     def catch_up(self, purpose: str) -> list[Call]:
         """Ask what became of everything that is open or unanswered; return the questions."""
@@ -147,11 +154,11 @@ class Questions:
         if work.capabilities.has_open_orders:
             calls.append(Call("open_orders", purpose=purpose))
         if work.capabilities.has_fills_since:
-            calls.append(Call("fills_since", since=max(self._fills_since_ns(), 0), purpose=purpose))
+            calls.append(Call("fills_since", since=max(self._fills_since_ns(_BEFORE_NS), 0), purpose=purpose))
         for call in calls:
             work.schedule.want(call)
         return calls
 
-    def _fills_since_ns(self) -> int:
-        """Return from when on fills may be missing."""
-        return max(self._work.keeper.head_ns, self._fills_known_ns) - _BEFORE_NS
+    def _fills_since_ns(self, before_ns: int) -> int:
+        """Return from when on fills may be missing, *before_ns* to be safe."""
+        return max(self._work.keeper.head_ns, self._fills_known_ns) - before_ns

@@ -329,7 +329,7 @@ class Tracker:
         if not work.line.is_up:
             if not self.recovery.is_probing():
                 moments.append(work.line.try_ns)
-        elif work.watches and not work.is_stopping:
+        elif not work.is_stopping:
             moments.append(self.questions.poll_ns)
         moments += [w.ask_ns for w in work.watches.values()] if work.line.is_up else []
         moments += [queued.valid_until for queued in work.book.control.queued.values()]
