@@ -1,12 +1,15 @@
 """A client of four methods as a broker: what its dictionaries mean, and what they do not."""
 
 import asyncio
+import inspect
 import json
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -646,6 +649,20 @@ def test_it_is_a_broker():
 
     broker.connect(None)  # type: ignore[arg-type]
     broker.close()
+
+
+MOVING = Path(__file__).parents[2] / "docs" / "moving.md"
+
+
+def test_what_the_page_for_movers_says_can_be_said():
+    """Its options are our arguments, and its keys are read."""
+    text = MOVING.read_text("utf-8")
+    said = set(re.findall(r"ClientBroker\(api, (\w+)=", text)) | set(
+        re.findall(r"\| `(?:ClientBroker\(api, )?(\w+)=", text)
+    )
+
+    assert {"refusals", "order_ids", "statuses", "not_found", "capabilities"} <= said
+    assert said <= set(inspect.signature(ClientBroker).parameters)
 
 
 # ---- the chapter's day through the book

@@ -1,7 +1,7 @@
 """Read TOML and say on which line a key stands, which the standard library does not tell.
 
 The lines are found by looking at headers and keys again; what stands inside an inline table is
-named by the line of the table.  That is for people: what a key's value is comes from `tomllib` alone.
+named by the line of the table.  That is for people: what the file says comes from `tomllib` alone.
 """
 
 import re
