@@ -15,6 +15,7 @@ FLOORS = {
     "cli": 5,
     "demonstration": 4,  # plays a day for the demo: a door of its own onto wiring
     "wiring": 4,
+    "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
     "reconcile": 3,
     "forensics": 3,
@@ -26,7 +27,7 @@ FLOORS = {
     "_resources": 0,
     "__init__": 7,  # the public face: hands out what wiring makes, when it is asked for
 }
-SAME_FLOOR = {("demonstration", "wiring")}
+SAME_FLOOR = {("demonstration", "wiring"), ("wiring", "configuration")}
 
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",

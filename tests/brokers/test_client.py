@@ -1,12 +1,15 @@
 """A client of four methods as a broker: what its dictionaries mean, and what they do not."""
 
 import asyncio
+import inspect
 import json
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -648,6 +651,20 @@ def test_it_is_a_broker():
     broker.close()
 
 
+MOVING = Path(__file__).parents[2] / "docs" / "moving.md"
+
+
+def test_what_the_page_for_movers_says_can_be_said():
+    """Its options are our arguments, and its keys are read."""
+    text = MOVING.read_text("utf-8")
+    said = set(re.findall(r"ClientBroker\(api, (\w+)=", text)) | set(
+        re.findall(r"\| `(?:ClientBroker\(api, )?(\w+)=", text)
+    )
+
+    assert {"refusals", "order_ids", "statuses", "not_found", "capabilities"} <= said
+    assert said <= set(inspect.signature(ClientBroker).parameters)
+
+
 # ---- the chapter's day through the book
 
 
@@ -723,15 +740,16 @@ def test_a_running_loop_of_the_robot_is_not_touched(an_async_broker: ClientBroke
 class HangingClient(ChapterClient):
     """Its status never comes."""
 
-    ended: bool = False
-    is_asked: threading.Event = threading.Event()
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.has_ended = threading.Event(), threading.Event()
 
     async def get_order_status(self, order_id: Any) -> Any:
         self.is_asked.set()
         try:
             await asyncio.sleep(60)
         finally:
-            self.ended = True
+            self.has_ended.set()
 
     async def aclose(self) -> None:
         self.calls.append(("aclose", asyncio.get_running_loop()))
@@ -743,14 +761,13 @@ def test_a_coroutine_that_hangs_is_canceled():
 
     with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
         broker.look_up(REF)
-    broker.close()
 
-    assert client.ended
+    assert client.has_ended.wait(10)
+    broker.close()
 
 
 def test_close_ends_what_is_under_way_and_the_thread():
     client = HangingClient()
-    client.is_asked.clear()
     broker = ClientBroker(client, timeout_s=30)
     errors: list[Exception] = []
 

@@ -15,8 +15,8 @@ import pytest
 from cli.running import COMMAND, Done, day, environment, fill, jsonl, order, run
 
 VERBS = [
-    "import", "orders", "positions", "state", "export", "backup", "tail", "verify", "doctor",
-    "demo",
+    "init", "import", "orders", "positions", "state", "export", "backup", "tail", "verify",
+    "doctor", "demo",
 ]  # fmt: skip
 
 

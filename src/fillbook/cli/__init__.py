@@ -12,6 +12,7 @@ from fillbook.errors import FillbookError
 __all__ = ["main"]
 
 _VERBS = {
+    "init": ("initing", "Write a commented configuration to begin with."),
     "import": ("importing", "Read a file of messages into a ledger."),
     "orders": ("listing", "List the orders of a ledger."),
     "positions": ("listing", "List the positions, averages and profit of a ledger."),

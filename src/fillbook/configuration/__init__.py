@@ -1,0 +1,31 @@
+"""What a robot's owner has chosen: `fillbook.toml`, read, checked and explained."""
+
+from fillbook.configuration.factories import factory_at
+from fillbook.configuration.secrets import Secret
+from fillbook.configuration.settings import (
+    BrokerSettings,
+    Configuration,
+    FeedbackSettings,
+    HaltSettings,
+    PartialFillSettings,
+    RobotSettings,
+    Tolerance,
+    parse_configuration,
+    read_configuration,
+    template,
+)
+
+__all__ = [
+    "BrokerSettings",
+    "Configuration",
+    "FeedbackSettings",
+    "HaltSettings",
+    "PartialFillSettings",
+    "RobotSettings",
+    "Secret",
+    "Tolerance",
+    "factory_at",
+    "parse_configuration",
+    "read_configuration",
+    "template",
+]
