@@ -91,6 +91,9 @@ KNOWN = {
     )),
     ("ledger.created", 1), ("message.set_aside", 1), ("import.progressed", 1),
     ("instrument.marked", 1), ("position.reported", 1),
+    ("robot.started", 1), ("robot.stopped", 1), ("line.lost", 1), ("line.restored", 1),
+    ("trading.halted", 1), ("trading.resumed", 1), ("queue.added", 1),
+    ("queue.dropped", 1), ("callback.failed", 1), ("feedback.counted", 1),
 }  # fmt: skip
 
 HASHED = (

@@ -14,6 +14,8 @@ FLOORS = {
     "__main__": 6,
     "cli": 5,
     "demonstration": 4,  # plays a day for the demo: a door of its own onto wiring
+    "robot": 4,  # what a robot's author holds in hand
+    "async_robot": 4,
     "wiring": 4,
     "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
@@ -27,13 +29,14 @@ FLOORS = {
     "_resources": 0,
     "__init__": 7,  # the public face: hands out what wiring makes, when it is asked for
 }
-SAME_FLOOR = {("demonstration", "wiring"), ("wiring", "configuration")}
+SAME_FLOOR = {("robot", "wiring"), ("async_robot", "robot"), ("demonstration", "wiring"), ("wiring", "configuration")}
 
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",
     "fillbook.log.batch", "fillbook.log.opening", "fillbook.log.health", "fillbook.log.copying",
     "fillbook.log.restore", "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
     "fillbook.brokers.paper", "fillbook.brokers.paper_day", "fillbook.brokers.client",
+    "fillbook.brokers.paper_live", "fillbook.brokers.paper_server", "fillbook.brokers.paper_sim",
 }  # fmt: skip
 NAMES_CONCRETE = {"wiring", "demonstration"}
 EXCEPTIONS = {

@@ -291,7 +291,7 @@ def test_a_queued_order_is_sent_when_the_line_is_back():
 
     command = evolve_command(desk)
     assert desk.tracker.submit(command, desk.now) is None
-    assert desk.types()[-1] == "order.queued"
+    assert desk.types()[-1] == "queue.added"
     seen = desk.pass_time(50)
 
     sent = [call for call in seen if call.kind == "submit"]
@@ -314,7 +314,7 @@ def test_a_queued_order_expires_and_never_leaves(tmp_path):
     seen = desk.pass_time(100)
 
     assert "submit" not in {call.kind for call in seen}
-    (dropped,) = desk.of_type("order.queue_dropped")
+    (dropped,) = desk.of_type("queue.dropped")
     assert dropped.reason == "EXPIRED"
 
 

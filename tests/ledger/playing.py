@@ -1,7 +1,8 @@
 """Play a golden story: its messages go through the import, and nothing is left to chance.
 
 The clock, the ids and the salts follow from the story's number and the message's line alone.  A
-story is a folder in `ledger/golden/vN`: `story.jsonl` or `story.fix`, `events.jsonl` (an export
+story is a folder in `ledger/golden/vN`: `story.jsonl`, `story.fix` or `story.robot` (see
+`robot_story`), `events.jsonl` (an export
 with the raw messages), `book.json`, and `settings.json` where it is not played as any import is:
 
     wait_ns       how long the fill policy waits for true fills
@@ -35,6 +36,7 @@ from fillbook.log.port import Draft, Record
 from fillbook.log.reader import open_reader
 from fillbook.log.sqlite import SqliteLog
 from fillbook.wiring import LogHistory
+from ledger.robot_story import play_robot
 
 GOLDEN = Path(__file__).resolve().parents[2] / "ledger" / "golden"
 
@@ -60,8 +62,6 @@ def play(folder: Path, path: Path) -> bytes:
     number = int(re.match(r"\d+", folder.name)[0])  # type: ignore[index]
     chance = _NoChance(number)
     file = story_file(folder)
-    stream = io.BytesIO(file.read_bytes())
-    source = read_fix(stream) if file.suffix == ".fix" else read_jsonl(stream)
     log = SqliteLog.open(
         path,
         durability="bulk",
@@ -74,22 +74,32 @@ def play(folder: Path, path: Path) -> bytes:
         program="golden",
     )
     with log:
-        book = Book(LogHistory(log))
-        for record in log.records():
-            book.apply(record)
-        take_in(
-            _Aged(log, settings.get("order.filled", 2)),
-            book,
-            _Paced(source, chance),
-            reading=Reading(file.name, file.suffix[1:], "REFUSE" if file.suffix == ".fix" else ""),
-            policy=FillPolicy(wait_ns=settings.get("wait_ns", 0)),
-        )
+        if file.suffix == ".robot":
+            play_robot(file, log, chance)
+        else:
+            _play_import(file, log, chance, settings)
     with open_reader(path) as reader:
         out = io.BytesIO()
         export_events(reader, out, with_raw=True)
         runs = [evolve(run, host="golden", pid=1) for run in reader.runs()]
         header = header_line(reader.ledger_id, reader.robot, reader.head(), runs)
     return header + out.getvalue().partition(b"\n")[2]
+
+
+def _play_import(file: Path, log: SqliteLog, chance: "_NoChance", settings: dict[str, Any]) -> None:
+    """Take in the messages of *file* as any import does."""
+    stream = io.BytesIO(file.read_bytes())
+    source = read_fix(stream) if file.suffix == ".fix" else read_jsonl(stream)
+    book = Book(LogHistory(log))
+    for record in log.records():
+        book.apply(record)
+    take_in(
+        _Aged(log, settings.get("order.filled", 2)),
+        book,
+        _Paced(source, chance),
+        reading=Reading(file.name, file.suffix[1:], "REFUSE" if file.suffix == ".fix" else ""),
+        policy=FillPolicy(wait_ns=settings.get("wait_ns", 0)),
+    )
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -239,6 +239,7 @@ class PaperExchange:
             order_qty=command.order_qty,
             limit_px=command.limit_px,
             stop_px=command.stop_px,
+            expire_time=command.expire_time,
         )
         if client_order_id in self._used_ids:
             text = f"{client_order_id} was used before"
@@ -250,7 +251,7 @@ class PaperExchange:
             self._by_client_id[client_order_id] = order
         objection: tuple[str, str] | None = ("EXCHANGE_CLOSED", "the session is over")
         if self._opens_ns <= self.now_ns < self._closes_ns:
-            objection = objection_to(order)
+            objection = objection_to(order, self.now_ns)
         if objection is not None:
             reason, text = objection
             self._floor.end(order, OrderStatus.REJECTED, reason=reason, text=text)
@@ -261,7 +262,17 @@ class PaperExchange:
         order.is_accepted = True
         self._floor.tell(order, ExecType.NEW)
         self._floor.enter(order)
+        self._plan_expiry(order)
         return order
+
+    def _plan_expiry(self, order: VenueOrder) -> None:
+        if order.time_in_force == "GTD" and not order.is_closed:
+            assert order.expire_time is not None, "a GTD order without its end is refused"
+            self._wire.at(max(order.expire_time, self.now_ns), partial(self._expire, order))
+
+    def _expire(self, order: VenueOrder) -> None:
+        if not order.is_closed:
+            self._floor.end(order, OrderStatus.EXPIRED, text="its time is over")
 
     def _number(self, order: VenueOrder) -> None:
         order.venue_order_id = self._floor.next_id("V")

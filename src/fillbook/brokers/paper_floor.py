@@ -27,6 +27,8 @@ class Floor:
         books: By `instrument_id`.
         held: Signed steps by (account, instrument): what the fills that stand add up to.
         trades: Both sides of each match, by `trade_id`; the crowd's side is not kept.
+        counts: How many ids of each kind have been given out.
+        touched: The orders that something was told of, by number; whoever keeps them clears it.
     """
 
     def __init__(
@@ -36,11 +38,12 @@ class Floor:
         self.books: dict[str, Book] = {}
         self.held: dict[tuple[str, str], int] = {}
         self.trades: dict[str, list[tuple[VenueOrder, VenueFill]]] = {}
+        self.counts = {"E": 0, "T": 0, "V": 0}
+        self.touched: dict[int, VenueOrder] = {}
         self._seed = seed
         self._wire = wire
         self._closes_ns = closes_ns
         self._waiting: dict[str, list[VenueOrder]] = {}
-        self._counts = {"E": 0, "T": 0, "V": 0}
         for listing in listings:
             crowd = Crowd(seed, listing, pace_ns=pace_ns)
             book = self.books[listing.instrument_id] = Book(crowd.fair_px)
@@ -50,8 +53,25 @@ class Floor:
 
     def next_id(self, kind: str) -> str:
         """Return a new id: kind E of an execution message, T of a match, V of an order."""
-        self._counts[kind] += 1
-        return f"{kind}{self._seed}-{self._counts[kind]}"
+        self.counts[kind] += 1
+        return f"{kind}{self._seed}-{self.counts[kind]}"
+
+    def adopt(self, orders: Sequence[VenueOrder]) -> None:
+        """Go on with the *orders* of an earlier session; what is open goes to work again."""
+        self.orders += orders
+        for order in orders:
+            for fill in order.fills:
+                self.trades.setdefault(fill.trade_id, []).append((order, fill))
+            for fill in order.standing:
+                self.hold(order, fill.steps)
+        for order in orders:
+            if order.is_closed:
+                continue
+            if order.is_waiting:
+                self._waiting[order.instrument_id].append(order)
+            else:
+                self._work(order)
+            self._trigger(order.instrument_id)
 
     # ---- the life of an order
 
@@ -94,6 +114,7 @@ class Floor:
             order.is_waiting = False
             self._waiting[order.instrument_id].remove(order)
         order.ended = status
+        order.ended_reason, order.ended_text = facts.get("reason"), facts.get("text")
         report = self.tell(order, ExecType(status.value), **facts)
         assert report.ts_event is not None, "what the exchange tells has a time"
         order.ended_ns = report.ts_event
@@ -150,6 +171,7 @@ class Floor:
         report = order.report(
             exec_type, ts_received=self._wire.delivery_ns(facts["ts_event"]), **facts
         )
+        self.touched[order.number] = order
         self._wire.send(report)
         return report
 

@@ -24,7 +24,8 @@ _PLACES = 20
 """More decimal places than this no reader takes."""
 
 _ORDER_TYPES = ("MARKET", "LIMIT", "STOP", "STOP_LIMIT")
-_TIMES_IN_FORCE = ("DAY", "GTC", "IOC", "FOK")
+_TIMES_IN_FORCE = ("DAY", "GTC", "IOC", "FOK", "GTD")
+_RESTING = ("DAY", "GTC", "GTD")
 
 
 @define(eq=False, kw_only=True)
@@ -61,6 +62,7 @@ class VenueOrder:
         client_order_ids: The id it came under, then that of each accepted replacement; empty for
             an order entered by phone.
         ended: How it closed, unless by its last fill.
+        ended_reason, ended_text: What was said of it then.
         request: A cancel or replacement that the venue has acknowledged and not yet answered.
         resting: Its place in the book, where it has one.
         is_waiting: A stop order whose price has not been reached.
@@ -78,8 +80,11 @@ class VenueOrder:
     order_qty: Decimal | None
     limit_px: Decimal | None
     stop_px: Decimal | None
+    expire_time: int | None = None
     is_accepted: bool = False
     ended: OrderStatus | None = None
+    ended_reason: str | None = None
+    ended_text: str | None = None
     ended_ns: int = 0
     request: CancelOrder | ReplaceOrder | None = None
     resting: Resting | None = None
@@ -131,7 +136,7 @@ class VenueOrder:
 
     @property
     def can_rest(self) -> bool:
-        return self.order_type in ("LIMIT", "STOP_LIMIT") and self.time_in_force in ("DAY", "GTC")
+        return self.order_type in ("LIMIT", "STOP_LIMIT") and self.time_in_force in _RESTING
 
     @property
     def limit_ticks(self) -> int | None:
@@ -188,6 +193,7 @@ class VenueOrder:
             "limit_px": self.limit_px,
             "stop_px": self.stop_px,
             "time_in_force": self.time_in_force,
+            "expire_time": self.expire_time,
             "venue": VENUE,
         }
         return OrderReport(**(told | facts))
@@ -214,12 +220,17 @@ def _printed(avg_px: Decimal | None) -> Decimal | None:
     return unscaled(int(avg_px.scaleb(_PLACES, EXACT).to_integral_value(ROUND_HALF_EVEN)), _PLACES)
 
 
-def objection_to(order: VenueOrder) -> tuple[str, str] | None:
+def objection_to(order: VenueOrder, now_ns: int) -> tuple[str, str] | None:
     """Return why the venue does not take a new order, as (reason, text); None where it does."""
     if order.listing is None:
         return "UNKNOWN_SYMBOL", f"{order.instrument_id} is not listed here"
     if order.order_type not in _ORDER_TYPES or order.time_in_force not in _TIMES_IN_FORCE:
         return "OTHER", f"{order.order_type} {order.time_in_force} is not taken here"
+    if order.time_in_force == "GTD":
+        if order.expire_time is None:
+            return "OTHER", "expire_time is missing: a GTD order needs it"
+        if order.expire_time <= now_ns:
+            return "OTHER", "expire_time is past"
     return objection_to_terms(
         order.listing,
         order.order_type,

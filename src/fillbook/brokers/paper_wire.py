@@ -24,10 +24,12 @@ class Wire:
 
     Attributes:
         now_ns: The clock; `run` alone moves it.
+        on_send: Called with each message as it is put on the line, before it is delivered.
     """
 
     def __init__(self, random: Random, now_ns: int) -> None:
         self.now_ns = now_ns
+        self.on_send: Callable[[VenueMessage], object] = lambda message: None
         self._random = random
         self._agenda: list[tuple[int, int, Callable[[], object]]] = []
         self._agenda_count = 0
@@ -38,6 +40,11 @@ class Wire:
         """Have *action* done at *ns*; what is due at the same time is done in the order asked."""
         self._agenda_count += 1
         heappush(self._agenda, (ns, self._agenda_count, action))
+
+    @property
+    def next_ns(self) -> int | None:
+        """When something is to be done next, None where nothing is."""
+        return self._agenda[0][0] if self._agenda else None
 
     def run(self, to_ns: int) -> list[VenueMessage]:
         """Do all that is due until *to_ns* and return what has been delivered by then, in order."""
@@ -71,6 +78,7 @@ class Wire:
     def send(self, message: VenueMessage) -> None:
         """Put *message* on the line; its `ts_received` came from `delivery_ns`."""
         self._outbound.append(message)
+        self.on_send(message)
 
     def _latency_ns(self) -> int:
         return (200 + self._random.randrange(12_000)) * MICROSECOND

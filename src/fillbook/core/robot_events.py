@@ -110,7 +110,7 @@ class OrderQueued(Event):
         partial_fills: What is done about a part that was filled, see `order.submitted`.
     """
 
-    type: ClassVar[str] = "order.queued"
+    type: ClassVar[str] = "queue.added"
 
     client_order_id: str
     account_id: str
@@ -136,7 +136,7 @@ class QueuedOrderDropped(Event):
         reason: `EXPIRED`, `CANCELED` or `REFUSED`.
     """
 
-    type: ClassVar[str] = "order.queue_dropped"
+    type: ClassVar[str] = "queue.dropped"
 
     client_order_id: str
     reason: str

@@ -345,7 +345,9 @@ class Tracker:
         else:
             watch = work.watch(order, now)
             if not is_unanswered(order):
-                watch.answered(now, work.interval_ns(now), work.settings.ask_again_ns)
+                # Where one call asks for all, an order is asked about alone only if that misses it.
+                interval_ns = work.interval_ns(now) << work.capabilities.has_open_orders
+                watch.answered(now, interval_ns, work.settings.ask_again_ns)
         for event in events:
             if isinstance(event, OrderRejected) and not event.never_arrived:
                 self.safeguards.count_reject(order, event, now)

@@ -1,0 +1,94 @@
+"""Write and read the calls of a live broker as JSON, for a client and a server to agree on.
+
+A call's body is one object: an `order` or a `request` as JSON lines have it, an `order` by its ids,
+a `ts_event`.  An answer is JSON lines, one message each.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+from attrs import asdict, evolve
+
+from fillbook.brokers.jsonkinds import instant_of
+from fillbook.brokers.jsonlines import read_jsonl
+from fillbook.brokers.jsonlines_out import to_row, to_time
+from fillbook.brokers.live import OrderRef
+from fillbook.brokers.port import Message
+from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from fillbook.errors import BadValue
+
+__all__ = ["METHODS", "arguments_of", "body_of", "messages_of"]
+
+METHODS = (
+    "submit", "cancel", "replace", "look_up", "open_orders", "fills_since", "positions",
+)  # fmt: skip
+
+_REF_KEYS = (
+    "client_order_id", "first_client_order_id", "venue_order_id", "account_id", "instrument_id",
+)  # fmt: skip
+_COMMANDS = {"submit": SubmitOrder, "cancel": CancelOrder, "replace": ReplaceOrder}
+
+
+def body_of(method: str, args: Sequence[Any]) -> bytes:
+    """Return the body of one call."""
+    body: dict[str, Any] = {}
+    for arg in args:
+        if isinstance(arg, OrderRef):
+            body["order"] = asdict(arg)
+        elif isinstance(arg, int):
+            body["ts_event"] = to_time(arg)
+        else:
+            body["order" if method == "submit" else "request"] = to_row(arg)
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def arguments_of(method: str, data: bytes) -> tuple[Any, ...]:
+    """Return what a call is called with; raise `BadValue` where the body does not say."""
+    try:
+        body = json.loads(data or b"{}")
+    except ValueError as bad:
+        raise BadValue("", f"not JSON: {bad}") from None
+    if not isinstance(body, dict):
+        raise BadValue("", "not an object")
+    if method == "submit":
+        return (_command(method, body, "order"),)
+    if method in ("cancel", "replace"):
+        return _command(method, body, "request"), _ref(body)
+    if method == "look_up":
+        return (_ref(body),)
+    if method == "fills_since":
+        if not isinstance(body.get("ts_event"), str):
+            raise BadValue("ts_event", "missing")
+        return (instant_of(body["ts_event"]),)
+    return ()
+
+
+def messages_of(data: bytes) -> list[Message]:
+    """Return the messages of an answer; raise `BadValue` where one cannot be read."""
+    messages = [evolve(message, line=0, start=0) for message in read_jsonl(BytesIO(data))]
+    for message in messages:
+        if message.problem is not None:
+            raise BadValue("", f"the answer cannot be read: {message.problem}")
+    return messages
+
+
+def _command(method: str, body: Mapping[str, Any], key: str) -> Any:
+    messages = messages_of(json.dumps(body.get(key)).encode())
+    content = messages[0].content if messages else None
+    if not isinstance(content, _COMMANDS[method]):
+        raise BadValue(key, f"is no {_COMMANDS[method].__name__}")
+    return content
+
+
+def _ref(body: Mapping[str, Any]) -> OrderRef:
+    told = body.get("order")
+    if not isinstance(told, dict):
+        raise BadValue("order", "missing")
+    for key in _REF_KEYS:
+        value = told.get(key)
+        if not isinstance(value, str) and (value is not None or key != "venue_order_id"):
+            raise BadValue(f"order.{key}", "missing, or not text")
+    values: dict[str, Any] = {key: told.get(key) for key in _REF_KEYS}
+    return OrderRef(**values)
