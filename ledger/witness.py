@@ -270,7 +270,8 @@ class Check:
         self.kinds = {}
         self.ts_first = self.ts_last = None
         self.raw_count = 0
-        self.epoch = 0
+        self.last_run = 0  # the greatest epoch that is in runs and on an event
+        self._epoch = 0
         self.known_hashes = {}  # of the seqs somebody asks for
         self._problem = problems.add
         self._versions = array("q", [0])
@@ -309,6 +310,7 @@ class Check:
             self.known_hashes[seq] = event_hash
         self._streams(seq, stream, version)
         self._times(row)
+        self._runs(seq, row[9], run)
         if raw is not False and (raw is not None or row[15] is not None):
             self._raw(seq, row[15], raw)
         key = row[13]
@@ -404,7 +406,7 @@ class Check:
         versions[stream] = version
 
     def _times(self, row):
-        ts, epoch = row[5], row[9]
+        ts = row[5]
         if ts is None:
             ts = row[7] if row[6] is None else row[6]
         if self.ts_first is None:
@@ -413,10 +415,14 @@ class Check:
             self.ts_last = ts
         elif ts < self.ts_first:
             self.ts_first = ts
-        if epoch != self.epoch:
-            if not self.is_part and epoch != self.epoch + 1:
-                self._problem(row[0], "epoch", f"{self.epoch} or {self.epoch + 1}", epoch)
-            self.epoch = epoch
+
+    def _runs(self, seq, epoch, run):
+        if epoch != self._epoch:
+            if not self.is_part and epoch != self._epoch + 1:
+                self._problem(seq, "epoch", f"{self._epoch} or {self._epoch + 1}", epoch)
+            self._epoch = epoch
+            if epoch > self.last_run and run is not None:
+                self.last_run = epoch
 
     def _raw(self, seq, digest, beside):
         if digest is None or beside is None:
@@ -872,10 +878,11 @@ class Ledger:
         """Return (run_id, boot_id) of an epoch, None where there is no such run."""
         if type(epoch) is not int:
             return None
-        found = self._one("SELECT run_id, boot_id FROM runs WHERE epoch = ?", epoch)
-        if found is None or type(found[0]) is not bytes:
-            return None
-        return found if found[1] is None or type(found[1]) is bytes else None
+        return self._one(
+            "SELECT run_id, boot_id FROM runs WHERE epoch = ?"
+            " AND typeof(run_id) = 'text' AND typeof(boot_id) IN ('text', 'null')",
+            epoch,
+        )
 
     def finish(self, check):
         """Check the other tables, now that the events are known."""
@@ -890,8 +897,8 @@ class Ledger:
         count, first, last = self._runs
         if count and (first, last) != (1, count):
             self.problems.add(0, "runs", f"epochs 1 to {count}", f"{first} to {last}")
-        if count and last > check.epoch:
-            self.problems.add(0, "runs", f"epochs up to {check.epoch}", f"up to {last}")
+        if count and last > check.last_run:
+            self.problems.add(0, "runs", f"epochs up to {check.last_run}", f"up to {last}")
         if self._has_raws:
             for (seq,) in self._db.execute(
                 "SELECT r.seq FROM raws r LEFT JOIN events e ON e.seq = r.seq"

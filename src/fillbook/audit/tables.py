@@ -41,9 +41,9 @@ def check_before(reader: _Fetches, verdict: Verdict) -> None:
                 verdict.note(0, "integrity", "ok", line)
 
 
-def check_beside(reader: _Fetches, verdict: Verdict, last_epoch: int) -> None:
-    """Check the other tables against the events, which end at *last_epoch*."""
-    _check_runs(reader, verdict, last_epoch)
+def check_beside(reader: _Fetches, verdict: Verdict, last_run: int) -> None:
+    """Check the other tables against the events; *last_run* is the last that appended any."""
+    _check_runs(reader, verdict, last_run)
     _check_raws(reader, verdict)
     _check_keys(reader, verdict)
     for (seq,) in reader.fetch(
@@ -77,13 +77,13 @@ def _objects(rows: Iterable[tuple[str, str, str | None]]) -> dict[tuple[str, str
     }
 
 
-def _check_runs(reader: _Fetches, verdict: Verdict, last_epoch: int) -> None:
+def _check_runs(reader: _Fetches, verdict: Verdict, last_run: int) -> None:
     count, first, last = reader.fetch("SELECT count(*), min(epoch), max(epoch) FROM runs")[0]
     if count and (first, last) != (1, count):
         verdict.note(0, "runs", f"epochs 1 to {count}", f"{first} to {last}")
     # A writer that began meanwhile is no concern: its events come after the head looked at.
-    if count and last > last_epoch and reader.head() == verdict.head:
-        verdict.note(0, "runs", f"epochs up to {last_epoch}", f"up to {last}")
+    if count and last > last_run and reader.head() == verdict.head:
+        verdict.note(0, "runs", f"epochs up to {last_run}", f"up to {last}")
 
 
 def _check_raws(reader: _Fetches, verdict: Verdict) -> None:

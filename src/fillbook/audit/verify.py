@@ -77,7 +77,11 @@ def verify(
         on_progress: Is told the seq reached, now and then.
         checkpoint: A head that was written down outside the ledger.
     """
-    runs = {run.epoch: run for run in reader.runs()}
+    runs = {
+        run.epoch: run
+        for run in reader.runs()
+        if type(run.run_id) is str and type(run.boot_id) in (str, NoneType)
+    }
     head = reader.head()
     verdict = Verdict(reader.ledger_id.hex(), reader.robot, head)
     check_before(reader, verdict)
@@ -91,14 +95,19 @@ def verify(
         verdict.note(records.seq + 1, "unreadable", "an event", exc.problem)
     records.finish()
     try:
-        check_beside(reader, verdict, records.epoch)
+        check_beside(reader, verdict, records.last_run)
     except LedgerDamaged as exc:
         verdict.note(0, "unreadable", "runs, raws and snapshots", exc.problem)
     return verdict
 
 
 class _Records:
-    """Look at one record after the other; `seq` and `epoch` are those of the last."""
+    """Look at one record after the other.
+
+    Attributes:
+        seq: Of the last record.
+        last_run: The greatest epoch that is in `runs` and on an event.
+    """
 
     def __init__(
         self,
@@ -108,7 +117,8 @@ class _Records:
         checkpoint: Checkpoint | None,
     ) -> None:
         self.seq = 0
-        self.epoch = 0
+        self.last_run = 0
+        self._epoch = 0
         self._ledger_id = reader.ledger_id
         self._verdict = verdict
         self._runs = runs
@@ -133,10 +143,12 @@ class _Records:
         self._verdict.counts[record.type] += 1
         self._check_hash(record)
         self._check_stream(record)
-        if record.epoch != self.epoch:
-            if record.epoch != self.epoch + 1:
-                note(seq, "epoch", f"{self.epoch} or {self.epoch + 1}", record.epoch)
-            self.epoch = record.epoch
+        if record.epoch != self._epoch:
+            if record.epoch != self._epoch + 1:
+                note(seq, "epoch", f"{self._epoch} or {self._epoch + 1}", record.epoch)
+            self._epoch = record.epoch
+            if record.epoch > self.last_run and record.epoch in self._runs:
+                self.last_run = record.epoch
         event = self._decoded(record)
         if event is None:
             if record.status is not None:
