@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from fillbook import __version__
 from fillbook.audit import backup
@@ -32,13 +32,16 @@ from fillbook.feedback.recorder import Judgement
 from fillbook.log.columns import STATUS_OF_CODE
 from fillbook.log.port import Finding, Head, Log, Reader, Record
 
+if TYPE_CHECKING:
+    from fillbook.log.heads import Checkpoint
+
 __all__ = [
     "MEMORY",
     "Durability",
     "ImportResult",
     "LogHistory",
     "back_up",
-    "checkpoint_problem",
+    "checkpoint_beside",
     "examine",
     "import_file",
     "open_log",
@@ -146,25 +149,11 @@ def examine(ledger: str | None) -> list[Finding]:
     return examine_it(ledger)
 
 
-def checkpoint_problem(reader: Reader, path: str) -> tuple[str, str] | None:
-    """Return (expected, found) where the checkpoint beside the ledger and its head disagree."""
+def checkpoint_beside(path: str) -> "Checkpoint | None":
+    """Return the last head that was written down beside the ledger at *path*, None without any."""
     from fillbook.log.heads import read_checkpoint
 
-    checkpoint, _ = read_checkpoint(os.path.realpath(path))
-    if checkpoint is None:
-        return None
-    head = reader.head()
-    if checkpoint.ledger_id != reader.ledger_id:
-        return reader.ledger_id.hex(), f"a checkpoint of ledger {checkpoint.ledger_id.hex()}"
-    if checkpoint.seq > head.seq:
-        return f"at least seq {checkpoint.seq}, as the checkpoint knows", f"seq {head.seq}"
-    for record in reader.records(after=checkpoint.seq - 1, upto=checkpoint.seq):
-        if record.event_hash != checkpoint.event_hash:
-            return (
-                f"{checkpoint.event_hash.hex()} at seq {checkpoint.seq}",
-                record.event_hash.hex(),
-            )
-    return None
+    return read_checkpoint(os.path.realpath(path))[0]
 
 
 @cache

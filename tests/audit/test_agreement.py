@@ -389,6 +389,27 @@ def test_both_find_a_broken_rule_under_a_chain_that_holds(ledger: Path, name: st
     assert by_verify - named(by_verify, ONLY_VERIFY) == by_witness
 
 
+def test_both_list_what_a_broken_page_leaves_to_be_seen(good: Path, ledger: Path):
+    """A page that SQLite cannot get past takes little else with it: whoever verifies wants all."""
+    whole = ledger.read_bytes()
+    ((size,),) = rows(good, "PRAGMA page_size")
+    listed = 0
+    for page in range(2, len(whole) // size + 1):
+        start = (page - 1) * size
+        ledger.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
+
+        by_witness, by_verify = witness_finds(ledger), verify_finds(ledger)
+
+        assert (by_witness == UNREADABLE) == (by_verify == UNREADABLE), page
+        if by_witness != UNREADABLE:
+            listed += 1
+            assert (0, "integrity") in by_witness
+            assert by_verify - named(by_verify, ONLY_VERIFY) == by_witness - named(
+                by_witness, ONLY_VERIFY
+            ), page
+    assert listed > 40
+
+
 @pytest.mark.parametrize("column", ["run_id", "boot_id"])
 def test_both_find_a_run_whose_name_is_no_text(ledger: Path, column: str):
     """No hash can be worked out with it, and a traceback is no answer."""

@@ -86,16 +86,18 @@ def verify(
     verdict = Verdict(reader.ledger_id.hex(), reader.robot, head)
     check_before(reader, verdict)
     records = _Records(reader, verdict, runs, checkpoint)
+    is_all_read = False
     try:
         for record in reader.records(after=_NO_INT, upto=head.seq):
             records.take(record)
             if on_progress is not None and record.seq % _TOLD_EVERY == 0:
                 on_progress(record.seq)
+        is_all_read = True
     except LedgerDamaged as exc:
         verdict.note(records.seq + 1, "unreadable", "an event", exc.problem)
-    records.finish()
+    records.finish(is_all_read)
     try:
-        check_beside(reader, verdict, records.last_run)
+        check_beside(reader, verdict, records.last_run if is_all_read else None)
     except LedgerDamaged as exc:
         verdict.note(0, "unreadable", "runs, raws and snapshots", exc.problem)
     return verdict
@@ -163,8 +165,8 @@ class _Records:
             column = "venue_order_id" if record.client_order_id is None else "client_order_id"
             note(seq, column, None, record.client_order_id or record.venue_order_id)
 
-    def finish(self) -> None:
-        """Say what can be said once the last record was seen."""
+    def finish(self, is_all_read: bool) -> None:
+        """Say what can be said once the last record was seen, or the last that can be."""
         verdict, told = self._verdict, self._checkpoint
         verdict.unfolded = self._folds.unfolded
         if self.seq != verdict.head.seq:
@@ -173,6 +175,8 @@ class _Records:
             return
         if told.ledger_id != self._ledger_id:
             verdict.note(0, "checkpoint", verdict.ledger_id, told.ledger_id)
+        elif self._held is None and not is_all_read:
+            pass  # it may be in what could not be read
         elif told.seq > self.seq:
             verdict.note(0, "checkpoint", f"a head at seq {told.seq} or later", f"seq {self.seq}")
         elif self._held != told.event_hash:
