@@ -273,7 +273,8 @@ class Check:
         self.kinds = {}
         self.ts_first = self.ts_last = None
         self.raw_count = 0
-        self.epoch = 0
+        self.last_run = 0  # the greatest epoch that is in runs and on an event
+        self._epoch = 0
         self.known_hashes = {}  # of the seqs somebody asks for
         self._problem = problems.add
         self._versions = array("q", [0])
@@ -312,6 +313,7 @@ class Check:
             self.known_hashes[seq] = event_hash
         self._streams(seq, stream, version)
         self._times(row)
+        self._runs(seq, row[9], run)
         if raw is not False and (raw is not None or row[15] is not None):
             self._raw(seq, row[15], raw)
         key = row[13]
@@ -407,7 +409,7 @@ class Check:
         versions[stream] = version
 
     def _times(self, row):
-        ts, epoch = row[5], row[9]
+        ts = row[5]
         if ts is None:
             ts = row[7] if row[6] is None else row[6]
         if self.ts_first is None:
@@ -416,10 +418,14 @@ class Check:
             self.ts_last = ts
         elif ts < self.ts_first:
             self.ts_first = ts
-        if epoch != self.epoch:
-            if not self.is_part and epoch != self.epoch + 1:
-                self._problem(row[0], "epoch", f"{self.epoch} or {self.epoch + 1}", epoch)
-            self.epoch = epoch
+
+    def _runs(self, seq, epoch, run):
+        if epoch != self._epoch:
+            if not self.is_part and epoch != self._epoch + 1:
+                self._problem(seq, "epoch", f"{self._epoch} or {self._epoch + 1}", epoch)
+            self._epoch = epoch
+            if epoch > self.last_run and run is not None:
+                self.last_run = epoch
 
     def _raw(self, seq, digest, beside):
         if digest is None or beside is None:
@@ -697,6 +703,7 @@ class Ledger:
         self._folder = None
         self._before = state_of(path)
         self._is_still = not wal_size(path)
+        self.is_all_read = False
         self._db = self._connect()
         try:
             self._recognize()
@@ -832,6 +839,7 @@ class Ledger:
             self.notes.append("SQLite's own check was not run: the schema is not that of format 1")
         try:
             self._feed(check)
+            self.is_all_read = True
         except TROUBLE as exc:
             self.problems.add(check.seq + 1, "unreadable", "an event", str(exc))
         if self._is_intact:
@@ -875,10 +883,11 @@ class Ledger:
         """Return (run_id, boot_id) of an epoch, None where there is no such run."""
         if type(epoch) is not int:
             return None
-        found = self._one("SELECT run_id, boot_id FROM runs WHERE epoch = ?", epoch)
-        if found is None or type(found[0]) is not bytes:
-            return None
-        return found if found[1] is None or type(found[1]) is bytes else None
+        return self._one(
+            "SELECT run_id, boot_id FROM runs WHERE epoch = ?"
+            " AND typeof(run_id) = 'text' AND typeof(boot_id) IN ('text', 'null')",
+            epoch,
+        )
 
     def finish(self, check):
         """Check the other tables, now that the events are known."""
@@ -893,8 +902,8 @@ class Ledger:
         count, first, last = self._runs
         if count and (first, last) != (1, count):
             self.problems.add(0, "runs", f"epochs 1 to {count}", f"{first} to {last}")
-        if count and last > check.epoch:
-            self.problems.add(0, "runs", f"epochs up to {check.epoch}", f"up to {last}")
+        if count and self.is_all_read and last > check.last_run:
+            self.problems.add(0, "runs", f"epochs up to {check.last_run}", f"up to {last}")
         if self._has_raws:
             for (seq,) in self._db.execute(
                 "SELECT r.seq FROM raws r LEFT JOIN events e ON e.seq = r.seq"
@@ -961,6 +970,7 @@ def compare_checkpoint(source, check, found):
     if found is None:
         return None
     seq, add = found["seq"], source.problems.add
+    held = check.known_hashes.get(seq)
     if found["ledger_id"] != source.ledger_id:
         add(
             0,
@@ -968,10 +978,11 @@ def compare_checkpoint(source, check, found):
             f"ledger {source.ledger_id.hex()}",
             f"ledger {found['ledger_id'].hex()}",
         )
+    elif held is None and not source.is_all_read:
+        pass  # it may be in what could not be read
     elif seq > check.seq:
         add(0, "checkpoint", f"a head at seq {seq} or later", f"a head at seq {check.seq}")
-    elif check.known_hashes.get(seq) != found["event_hash"]:
-        held = check.known_hashes.get(seq)
+    elif held != found["event_hash"]:
         add(0, "checkpoint", f"seq {seq} with {found['event_hash'].hex()}", held and held.hex())
     return {"seq": seq, "event_hash": found["event_hash"].hex()}
 
@@ -983,6 +994,7 @@ class Export:
     """The events of a ledger, or of a day of it, as canonical JSON lines below a header."""
 
     form = "export"
+    is_all_read = True
 
     def __init__(self, path):
         self.path = path

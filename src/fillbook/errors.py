@@ -134,11 +134,12 @@ class LedgerDamaged(LogError):
 
     path: str
     problem: str
+    advice: str = "run `fillbook verify`, and go on from a backup"
 
     def __str__(self) -> str:
         return (
-            f"{self.path}: {self.problem}; nothing was changed: keep this file as it is, run "
-            "`fillbook verify`, and go on from a backup"
+            f"{self.path}: {self.problem}; nothing was changed: keep this file as it is, "
+            f"{self.advice}"
         )
 
 
@@ -175,16 +176,19 @@ class StorageFailed(LogError):
     """The disk refused (full, read-only, I/O error); the handle takes no more.
 
     A commit that raised is in doubt: it may be in the file.  Reopening finds out.
+
+    Attributes:
+        state: What is left behind.
+        advice: The next step.
     """
 
     path: str
     problem: str
+    state: str = "what was acknowledged is in the ledger, the last append is in doubt"
+    advice: str = "make room or mend the disk, then open the ledger again"
 
     def __str__(self) -> str:
-        return (
-            f"{self.path}: {self.problem}; the last write is in doubt and this handle is closed: "
-            "make room or mend the disk, then open the ledger again"
-        )
+        return f"{self.path}: {self.problem}; {self.state}: {self.advice}"
 
 
 @define

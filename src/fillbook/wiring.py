@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fillbook.brokers.live import Broker
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.settings import Settings
+    from fillbook.log.heads import Checkpoint
 
 __all__ = [
     "MEMORY",
@@ -44,7 +45,7 @@ __all__ = [
     "ImportResult",
     "LogHistory",
     "back_up",
-    "checkpoint_problem",
+    "checkpoint_beside",
     "examine",
     "import_file",
     "open_log",
@@ -152,25 +153,11 @@ def examine(ledger: str | None) -> list[Finding]:
     return examine_it(ledger)
 
 
-def checkpoint_problem(reader: Reader, path: str) -> tuple[str, str] | None:
-    """Return (expected, found) where the checkpoint beside the ledger and its head disagree."""
+def checkpoint_beside(path: str) -> "Checkpoint | None":
+    """Return the last head that was written down beside the ledger at *path*, None without any."""
     from fillbook.log.heads import read_checkpoint
 
-    checkpoint, _ = read_checkpoint(os.path.realpath(path))
-    if checkpoint is None:
-        return None
-    head = reader.head()
-    if checkpoint.ledger_id != reader.ledger_id:
-        return reader.ledger_id.hex(), f"a checkpoint of ledger {checkpoint.ledger_id.hex()}"
-    if checkpoint.seq > head.seq:
-        return f"at least seq {checkpoint.seq}, as the checkpoint knows", f"seq {head.seq}"
-    for record in reader.records(after=checkpoint.seq - 1, upto=checkpoint.seq):
-        if record.event_hash != checkpoint.event_hash:
-            return (
-                f"{checkpoint.event_hash.hex()} at seq {checkpoint.seq}",
-                record.event_hash.hex(),
-            )
-    return None
+    return read_checkpoint(os.path.realpath(path))[0]
 
 
 @cache

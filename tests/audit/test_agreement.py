@@ -21,7 +21,7 @@ from fillbook.errors import FillbookError
 from fillbook.log.heads import read_checkpoint
 from fillbook.log.reader import open_reader
 from ledger.playing import GOLDEN
-from ledger.tampering import altered, chained_anew
+from ledger.tampering import altered, chained_anew, untyped
 
 WITNESS = run_path(str(GOLDEN.parent / "witness.py"))
 
@@ -292,6 +292,14 @@ RULES: dict[str, tuple[list[str], set[str]]] = {
         [f"UPDATE events SET stream = {MARK} - 1000, version = 1 WHERE seq = {MARK}"],
         {"stream"},
     ),
+    "a stream named by a later event": (
+        [f"UPDATE events SET stream = seq + 1000 WHERE seq = {MARK}"],
+        {"stream"},
+    ),
+    "a stream named by another stream's event": (
+        [f"UPDATE events SET stream = {FILL}, version = 1 WHERE seq = {MARK}"],
+        {"stream"},
+    ),
     "a stream that begins with another event": (
         [f"UPDATE events SET stream = {MARK} - 1 WHERE seq = {MARK}"],
         {"stream"},
@@ -305,6 +313,13 @@ RULES: dict[str, tuple[list[str], set[str]]] = {
             f"UPDATE events SET epoch = 3 WHERE seq = {LAST}",
         ],
         {"epoch"},
+    ),
+    "an epoch that comes back": (
+        [
+            f"INSERT INTO runs VALUES (2, '{'0' * 32}', NULL, 1, 'h', 'v', 1)",
+            f"UPDATE events SET epoch = 2 WHERE seq = {LAST} - 1",
+        ],
+        {"epoch"},  # both runs did append, so `runs` is as it should be
     ),
     "runs that do not begin with 1": (
         ["UPDATE runs SET epoch = 2", "UPDATE events SET epoch = 2"],
@@ -372,6 +387,38 @@ def test_both_find_a_broken_rule_under_a_chain_that_holds(ledger: Path, name: st
 
     assert {what for _, what in by_witness} == words
     assert by_verify - named(by_verify, ONLY_VERIFY) == by_witness
+
+
+def test_both_list_what_a_broken_page_leaves_to_be_seen(good: Path, ledger: Path):
+    """A page that SQLite cannot get past takes little else with it: whoever verifies wants all."""
+    whole = ledger.read_bytes()
+    ((size,),) = rows(good, "PRAGMA page_size")
+    listed = 0
+    for page in range(2, len(whole) // size + 1):
+        start = (page - 1) * size
+        ledger.write_bytes(whole[:start] + b"\xff" * 8 + whole[start + 8 :])
+
+        by_witness, by_verify = witness_finds(ledger), verify_finds(ledger)
+
+        assert (by_witness == UNREADABLE) == (by_verify == UNREADABLE), page
+        if by_witness != UNREADABLE:
+            listed += 1
+            assert (0, "integrity") in by_witness
+            assert by_verify - named(by_verify, ONLY_VERIFY) == by_witness - named(
+                by_witness, ONLY_VERIFY
+            ), page
+    assert listed > 40
+
+
+@pytest.mark.parametrize("column", ["run_id", "boot_id"])
+def test_both_find_a_run_whose_name_is_no_text(ledger: Path, column: str):
+    """No hash can be worked out with it, and a traceback is no answer."""
+    untyped(ledger, f"UPDATE runs SET {column} = x'3030'")
+
+    by_witness, by_verify = witness_finds(ledger), verify_finds(ledger)
+
+    assert {what for _, what in by_witness} == {"integrity", "run", "runs"}
+    assert by_verify == by_witness
 
 
 def test_both_find_one_id_in_two_orders(ledger: Path):

@@ -355,6 +355,24 @@ def test_what_we_ask_for_and_what_we_divide_by_is_more_than_zero(row, key):
     assert problem(row | {key: "-1"}) == f"{key}: '-1' is not more than 0"
 
 
+@pytest.mark.parametrize("key", ["numerator", "denominator"])
+@pytest.mark.parametrize(
+    "term", ["1e20", "1000000001", "0.0000000009", "1.000000000000000001", "1e-20"]
+)
+def test_an_absurd_split_is_refused_before_it_outgrows_the_book(key: str, term: str):
+    """Splits multiply: a few of 1e20 for 1 and no arithmetic is exact any more."""
+    row = {"kind": "split", "instrument_id": "I", "numerator": "1", "denominator": "1"}
+    said = problem(row | {key: term})
+    assert said.startswith(f"{key}: ")
+    assert said.endswith("is no part of a split's ratio: 1e-9 to 1e9, at most 18 digits")
+
+
+@pytest.mark.parametrize("term", ["1000000000", "0.000000001", "0.028571428571428571"])
+def test_a_split_may_be_as_odd_as_any_that_happened(term: str):
+    row = {"kind": "split", "instrument_id": "I", "numerator": term, "denominator": "35"}
+    assert message(row).content.numerator == Decimal(term)
+
+
 @pytest.mark.parametrize(
     ("row", "key", "listed"),
     [

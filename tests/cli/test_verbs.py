@@ -115,6 +115,35 @@ def test_verify_tells_the_head_and_finds_a_flipped_byte(ledger: Path):
     found = run("verify", "--ledger", ledger)
     assert found.status == 1
     assert "seq 5" in found.out
+    assert "go on from the newest backup that verifies" in found.err
+
+
+def test_verify_knows_the_head_that_was_written_down_beside(ledger: Path):
+    """A tail that is cut off cannot be missed from inside the file."""
+    before = ledger.read_bytes()
+    run("import", "-", "--ledger", ledger, stdin=jsonl([order("R-3")]))
+    ledger.write_bytes(before)
+
+    found = run("verify", "--ledger", ledger, "--json")
+
+    assert found.status == 1
+    assert [each["what"] for each in found.json["problems"]] == ["checkpoint"]
+
+
+def test_verify_does_not_advise_to_run_verify(ledger: Path):
+    """Where nothing can be listed, the next step has to be another one."""
+    content = bytearray(ledger.read_bytes())
+    content[4096 * 3 : 4096 * 3 + 8] = b"\xff" * 8  # the page of `meta`
+    ledger.write_bytes(content)
+
+    run("orders", "--ledger", ledger).refused("malformed", "run `fillbook verify`")
+    refused = run("verify", "--ledger", ledger)
+
+    refused.refused(
+        "malformed", "nothing was changed", "keep this file as it is", "the newest backup",
+        "import the last export into a new ledger",
+    )  # fmt: skip
+    assert "`fillbook verify`" not in refused.err
 
 
 def test_a_backup_is_the_same_ledger(ledger: Path, tmp_path: Path):

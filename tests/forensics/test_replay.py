@@ -87,6 +87,30 @@ def figures(orders: list[dict[str, Any]], positions: list[dict[str, Any]]) -> Fi
     return only["order_status"], only["cum_qty"], only["avg_px"], held
 
 
+def test_listing_orders_asks_by_the_page_and_not_by_the_order(tmp_path: Path):
+    """A ledger of a year has more orders than anybody wants to wait for one by one."""
+    names = [f"R-{number}" for number in range(1200)]
+    ledger = made(
+        tmp_path,
+        [
+            *(order(name) for name in names),
+            *(report(name, exec_type="CANCELED", order_status="CANCELED") for name in names),
+        ],
+    )
+    asked: list[str] = []
+
+    with open_reader(ledger) as reader:
+        reader._connection.set_trace_callback(asked.append)
+        book = recover(reader, upto=0)
+        told = [each.client_order_id for each in orders_upto(reader, book)]
+        count = len(asked)
+        past = happened_by(reader, book, 2**63 - 1, marks={})
+
+    assert told == [each.client_order_id for each in past.orders] == names
+    assert 0 < count <= 10
+    assert len(asked) - count <= 20
+
+
 @pytest.mark.parametrize(
     ("second", "told"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from fillbook.core.events import ImportProgressed, InstrumentSplit, LedgerCreated
 from fillbook.errors import AppendRefused, IdempotencyConflict, VersionConflict
+from fillbook.log import queries
 from fillbook.log.port import Head
 from fillbook.log.sqlite import SqliteLog
 from fillbook.log.writer import Writer
@@ -227,6 +228,22 @@ def test_long_logs_are_read_page_by_page(log: SqliteLog) -> None:
     assert [row[0] for row in log.rows()] == everything
     assert [record.seq for record in log.records(stream=2)] == everything[1:]
     assert [record.seq for record in log.records(position=3)] == everything[2:]
+
+
+def test_orders_come_one_after_the_other_whatever_came_between(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the log their events are mixed, with one another and with those that are no order's."""
+    log.append([new_order("R-1"), draft(an_instrument(), None), new_order("R-2"), draft()])
+    for n in (1, 2, 3):
+        log.append([draft(a_fill(n), 2), draft(a_fill(n), 4)])
+    whole = [2, 6, 8, 10, 4, 7, 9, 11]
+
+    for size in (1, 2, 3, 4, 8, 1000):
+        monkeypatch.setattr(queries, "_RECORDS_PER_PAGE", size)
+        assert [record.seq for record in log.order_records()] == whole
+        assert [record.seq for record in log.order_records(upto=8)] == [2, 6, 8, 4, 7]
+    assert list(log.order_records(upto=1)) == []
 
 
 def test_rows_hold_what_the_fast_fold_reads(log: SqliteLog) -> None:

@@ -179,7 +179,7 @@ def test_on_a_full_disk_feedback_is_still_recorded(path: Path) -> None:
     with open_fixed(path) as log:
         log.append([new_order("R-1")])
         full_soon(log)
-        with pytest.raises(StorageFailed, match="the disk is full"):
+        with pytest.raises(StorageFailed, match="full; nothing of this was written"):
             log.append([draft(a_fill(trade_id=BIG), 2)])
 
         assert not Path(f"{path}.ballast").exists()

@@ -219,7 +219,7 @@ def record_fills(robot: Robot, count: int) -> float:
 
 
 def _order_100_000(settings: Settings) -> Result:
-    late, early = settings.size(100_000, 1000), settings.size(1000, 100)
+    late, early = settings.size(100_000, 300), settings.size(1000, 50)
     block = settings.size(20, 5)
     with ExitStack() as stack:
         robots = _robots(stack, settings, "orders", rests=lambda n: n % 2 == 0)
@@ -232,7 +232,7 @@ def _order_100_000(settings: Settings) -> Result:
 
 
 def _fill_10_000(settings: Settings) -> Result:
-    late, early = settings.size(10_000, 1000), settings.size(100, 50)
+    late, early = settings.size(10_000, 300), settings.size(100, 50)
     block = settings.size(10, 5)
     with ExitStack() as stack:
         robots = _robots(stack, settings, "fills", rests=lambda n: False)

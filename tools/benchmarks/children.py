@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["bare_select", "peak_kib", "run_child"]
+__all__ = ["bare_select", "environment", "peak_kib", "run_child"]
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,7 @@ def run_child(name: str, *arguments: object, timeout_s: float = 1800) -> dict[st
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.children", name, *map(str, arguments)],
         cwd=TOOLS,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -32,6 +34,12 @@ def run_child(name: str, *arguments: object, timeout_s: float = 1800) -> dict[st
         raise RuntimeError(f"{name}: {done.stderr.strip()[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a child, in which this checkout's package is found."""
+    paths = [str(TOOLS.parent / "src"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def peak_kib() -> int:
@@ -125,8 +133,6 @@ def bare_bodies(path: str, target: str) -> dict[str, Any]:
 
 def command(target: str, *arguments: str) -> dict[str, Any]:
     """Run the command `fillbook` in this process, its output to a file."""
-    import os
-
     from fillbook.cli import main
 
     kept = os.dup(1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.children import bare_bodies, run_child
+from benchmarks.children import bare_bodies, environment, run_child
 from benchmarks.fixday import MIX, write_fix_day
 from benchmarks.measure import Figure, Result, Settings, by_rate, by_time, take_turns
 from benchmarks.replays import MOST_KIB, large_ledger
@@ -22,7 +22,7 @@ _TIMEOUT_S = 1800
 
 
 def _import(settings: Settings) -> Result:
-    count = settings.size(100_000, 1500)
+    count = settings.size(100_000, 500)
     log = settings.folder / "day.fix"
     with log.open("wb") as file:
         types = write_fix_day(file, 1, count)
@@ -94,7 +94,9 @@ def _start(settings: Settings) -> Result:
 
 def _run(*command: str) -> tuple[float, str]:
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_TIMEOUT_S, env=environment()
+    )
     seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{command[-1]}: {done.stderr.strip()[-2000:]}")

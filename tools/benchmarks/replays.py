@@ -18,7 +18,7 @@ MOST_KIB = 64 * 1024
 
 def large_ledger(settings: Settings) -> tuple[Path, str]:
     """Return the ledger of a million events, made where it is missing, and what is in it."""
-    count, tail = settings.size(1_000_000, 4000), settings.size(10_000, 400)
+    count, tail = settings.size(1_000_000, 2000), settings.size(10_000, 200)
     path = settings.folder / f"large-{count}.ledger"
     if not path.exists():
         making = path.with_suffix(".making")

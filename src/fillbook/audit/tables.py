@@ -12,7 +12,7 @@ from fillbook.audit.verdict import MOST_PROBLEMS, Verdict
 from fillbook.core.book import Book
 from fillbook.core.exact import plain
 from fillbook.core.replaying import replay
-from fillbook.errors import FillbookError
+from fillbook.errors import FillbookError, LedgerDamaged
 from fillbook.log.chain import CHAIN_DOMAIN, RAW_KEPT, raw_digest
 from fillbook.log.columns import STATUS_OF_CODE
 from fillbook.log.port import Reader, Record
@@ -36,14 +36,22 @@ def check_before(reader: _Fetches, verdict: Verdict) -> None:
     if rows != [(1, FORMAT_VERSION, CHAIN_DOMAIN)]:
         verdict.note(0, "meta", f"1, {FORMAT_VERSION}, {CHAIN_DOMAIN}", rows)
     if verdict.problem_count == before:  # a schema of somebody else's is not asked to compute
-        for (line,) in reader.fetch("PRAGMA integrity_check(20)"):
+        try:
+            lines = [line for (line,) in reader.fetch("PRAGMA integrity_check(20)")]
+        except LedgerDamaged as exc:  # a page that SQLite itself cannot get past
+            lines = [exc.problem]
+        for line in lines:
             if line != "ok":
                 verdict.note(0, "integrity", "ok", line)
 
 
-def check_beside(reader: _Fetches, verdict: Verdict, last_epoch: int) -> None:
-    """Check the other tables against the events, which end at *last_epoch*."""
-    _check_runs(reader, verdict, last_epoch)
+def check_beside(reader: _Fetches, verdict: Verdict, last_run: int | None) -> None:
+    """Check the other tables against the events.
+
+    Args:
+        last_run: The last that appended any; None where not all events could be read.
+    """
+    _check_runs(reader, verdict, last_run)
     _check_raws(reader, verdict)
     _check_keys(reader, verdict)
     for (seq,) in reader.fetch(
@@ -77,13 +85,15 @@ def _objects(rows: Iterable[tuple[str, str, str | None]]) -> dict[tuple[str, str
     }
 
 
-def _check_runs(reader: _Fetches, verdict: Verdict, last_epoch: int) -> None:
+def _check_runs(reader: _Fetches, verdict: Verdict, last_run: int | None) -> None:
     count, first, last = reader.fetch("SELECT count(*), min(epoch), max(epoch) FROM runs")[0]
     if count and (first, last) != (1, count):
         verdict.note(0, "runs", f"epochs 1 to {count}", f"{first} to {last}")
     # A writer that began meanwhile is no concern: its events come after the head looked at.
-    if count and last > last_epoch and reader.head() == verdict.head:
-        verdict.note(0, "runs", f"epochs up to {last_epoch}", f"up to {last}")
+    if last_run is None or not count:
+        return
+    if last > last_run and reader.head() == verdict.head:
+        verdict.note(0, "runs", f"epochs up to {last_run}", f"up to {last}")
 
 
 def _check_raws(reader: _Fetches, verdict: Verdict) -> None:

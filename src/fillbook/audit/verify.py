@@ -77,28 +77,39 @@ def verify(
         on_progress: Is told the seq reached, now and then.
         checkpoint: A head that was written down outside the ledger.
     """
-    runs = {run.epoch: run for run in reader.runs()}
+    runs = {
+        run.epoch: run
+        for run in reader.runs()
+        if type(run.run_id) is str and type(run.boot_id) in (str, NoneType)
+    }
     head = reader.head()
     verdict = Verdict(reader.ledger_id.hex(), reader.robot, head)
     check_before(reader, verdict)
     records = _Records(reader, verdict, runs, checkpoint)
+    is_all_read = False
     try:
         for record in reader.records(after=_NO_INT, upto=head.seq):
             records.take(record)
             if on_progress is not None and record.seq % _TOLD_EVERY == 0:
                 on_progress(record.seq)
+        is_all_read = True
     except LedgerDamaged as exc:
         verdict.note(records.seq + 1, "unreadable", "an event", exc.problem)
-    records.finish()
+    records.finish(is_all_read)
     try:
-        check_beside(reader, verdict, records.epoch)
+        check_beside(reader, verdict, records.last_run if is_all_read else None)
     except LedgerDamaged as exc:
         verdict.note(0, "unreadable", "runs, raws and snapshots", exc.problem)
     return verdict
 
 
 class _Records:
-    """Look at one record after the other; `seq` and `epoch` are those of the last."""
+    """Look at one record after the other.
+
+    Attributes:
+        seq: Of the last record.
+        last_run: The greatest epoch that is in `runs` and on an event.
+    """
 
     def __init__(
         self,
@@ -108,7 +119,8 @@ class _Records:
         checkpoint: Checkpoint | None,
     ) -> None:
         self.seq = 0
-        self.epoch = 0
+        self.last_run = 0
+        self._epoch = 0
         self._ledger_id = reader.ledger_id
         self._verdict = verdict
         self._runs = runs
@@ -133,10 +145,12 @@ class _Records:
         self._verdict.counts[record.type] += 1
         self._check_hash(record)
         self._check_stream(record)
-        if record.epoch != self.epoch:
-            if record.epoch != self.epoch + 1:
-                note(seq, "epoch", f"{self.epoch} or {self.epoch + 1}", record.epoch)
-            self.epoch = record.epoch
+        if record.epoch != self._epoch:
+            if record.epoch != self._epoch + 1:
+                note(seq, "epoch", f"{self._epoch} or {self._epoch + 1}", record.epoch)
+            self._epoch = record.epoch
+            if record.epoch > self.last_run and record.epoch in self._runs:
+                self.last_run = record.epoch
         event = self._decoded(record)
         if event is None:
             if record.status is not None:
@@ -151,8 +165,8 @@ class _Records:
             column = "venue_order_id" if record.client_order_id is None else "client_order_id"
             note(seq, column, None, record.client_order_id or record.venue_order_id)
 
-    def finish(self) -> None:
-        """Say what can be said once the last record was seen."""
+    def finish(self, is_all_read: bool) -> None:
+        """Say what can be said once the last record was seen, or the last that can be."""
         verdict, told = self._verdict, self._checkpoint
         verdict.unfolded = self._folds.unfolded
         if self.seq != verdict.head.seq:
@@ -161,6 +175,8 @@ class _Records:
             return
         if told.ledger_id != self._ledger_id:
             verdict.note(0, "checkpoint", verdict.ledger_id, told.ledger_id)
+        elif self._held is None and not is_all_read:
+            pass  # it may be in what could not be read
         elif told.seq > self.seq:
             verdict.note(0, "checkpoint", f"a head at seq {told.seq} or later", f"seq {self.seq}")
         elif self._held != told.event_hash:

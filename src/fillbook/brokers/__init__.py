@@ -3,9 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["ClientBroker"]
+__all__ = ["ClientBroker", "PaperBroker"]
 
-_WHERE = {"ClientBroker": "client"}
+_WHERE = {"ClientBroker": "client", "PaperBroker": "paper_live"}
 
 
 def __getattr__(name: str) -> Any:

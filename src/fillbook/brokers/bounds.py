@@ -1,17 +1,21 @@
-"""Bound what comes from outside, the same for every format: ids, texts, instants.
+"""Bound what comes from outside, the same for every format: ids, texts, instants, splits.
 
 Each function returns the value or raises `BadValue` with an empty key: the caller knows the key.
 """
 
 import re
 from datetime import date
+from decimal import Decimal
 
 from fillbook.errors import BadValue
 
-__all__ = ["MAX_ID", "MAX_TEXT", "id_of", "second_ns", "shown", "text_of"]
+__all__ = ["MAX_ID", "MAX_TEXT", "id_of", "second_ns", "shown", "split_term", "text_of"]
 
 MAX_ID = 256
 MAX_TEXT = 4096
+
+_MIN_SPLIT, _MAX_SPLIT = Decimal("1e-9"), Decimal(10**9)
+_MAX_SPLIT_DIGITS = 18
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -36,6 +40,20 @@ def id_of(text: str) -> str:
 def text_of(text: str) -> str | None:
     """Return the first 4096 characters of somebody's words; None where there are none."""
     return text[:MAX_TEXT] or None
+
+
+def split_term(value: Decimal) -> Decimal:
+    """Return *value*, > 0, if it can be the numerator or denominator of a split.
+
+    Every quantity and price of the instrument is multiplied by it, split after split, and the
+    digits add up: those of a ratio that nobody meant would outgrow exact arithmetic.
+    """
+    digits = len(value.as_tuple().digits)
+    if _MIN_SPLIT <= value <= _MAX_SPLIT and digits <= _MAX_SPLIT_DIGITS:
+        return value
+    raise BadValue(
+        "", f"{shown(str(value))} is no part of a split's ratio: 1e-9 to 1e9, at most 18 digits"
+    )
 
 
 def shown(value: object) -> str:

@@ -1,8 +1,8 @@
 """List the kinds of message that JSON lines know, each with its keys and how their text is read.
 
 Readers are given text and return the value, or raise `BadValue` with an empty key.  A quantity is 0
-or more, a price may be anything, what we ask for or divide by is more than 0.  Sets that a venue
-may extend are kept as they came; the others take their own words and no other.
+or more, a price may be anything, what we ask for or divide by is more than 0; `bounds` has more.
+Sets that a venue may extend are kept as they came; the others take their own words and no other.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from fillbook.brokers.bounds import id_of, second_ns, shown, text_of
+from fillbook.brokers.bounds import id_of, second_ns, shown, split_term, text_of
 from fillbook.brokers.quick import maker
 from fillbook.core.commands import CancelOrder, Command, ReplaceOrder, SubmitOrder
 from fillbook.core.exact import average_of, decimal_of
@@ -85,6 +85,10 @@ def _positive(text: str) -> Decimal:
     if value.is_signed() or not value:
         raise BadValue("", f"{shown(text)} is not more than 0")
     return value
+
+
+def _split_term(text: str) -> Decimal:
+    return split_term(_positive(text))
 
 
 @lru_cache(maxsize=1 << 12)
@@ -268,8 +272,8 @@ KINDS: dict[str, Kind] = {
         (("instrument_id",), ("numerator",), ("denominator",)),
         {
             "instrument_id": id_of,
-            "numerator": _positive,
-            "denominator": _positive,
+            "numerator": _split_term,
+            "denominator": _split_term,
             "ts_event": instant_of,
         },
     ),

@@ -4,12 +4,13 @@ import sys
 from typing import Any, Literal
 
 import click
+from attrs import evolve
 
 from fillbook.brokers.port import Message
 from fillbook.cli.common import as_json, json_option, log_option, note, print_json
 from fillbook.core.events import OrderEvent
 from fillbook.core.views import order_state_json
-from fillbook.errors import BadInput
+from fillbook.errors import BadInput, StorageFailed
 from fillbook.feedback.intake import Progress
 from fillbook.feedback.recorder import Judgement
 from fillbook.wiring import Durability, ImportResult, import_file
@@ -61,16 +62,25 @@ def import_command(
     stopped.  Exit status 1 means that something was set aside or is disputed.
     """
     shown = _Shown()
-    result = import_file(
-        file,
-        ledger,
-        form=form,
-        checksum=checksum,
-        durability=durability,
-        on_judgement=_print_trace if trace else None,
-        on_flush=shown.update,
-    )
-    shown.clear()
+    try:
+        result = import_file(
+            file,
+            ledger,
+            form=form,
+            checksum=checksum,
+            durability=durability,
+            on_judgement=_print_trace if trace else None,
+            on_flush=shown.update,
+        )
+    except StorageFailed as exc:
+        again = "it" if durability != "bulk" else "it with `--durability strict`"
+        raise evolve(
+            exc,
+            state="what was committed is in the ledger",
+            advice=f"make room or mend the disk, then import {again} again: it goes on from there",
+        ) from exc
+    finally:
+        shown.clear()
     for warning in result.warnings:
         note(warning)
     if as_json_:

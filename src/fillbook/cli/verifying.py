@@ -3,15 +3,17 @@
 import sys
 
 import click
-from attrs import asdict
+from attrs import asdict, evolve
 
 from fillbook.audit.verify import verify
 from fillbook.cli.common import json_option, ledger_option, note, print_json
-from fillbook.wiring import checkpoint_problem, open_reader
+from fillbook.errors import LedgerDamaged
+from fillbook.wiring import checkpoint_beside, open_reader
 
 __all__ = ["verify_command"]
 
 _SHOWN = 20
+_REMEDY = "go on from the newest backup that verifies, or import the last export into a new ledger"
 
 
 @click.command("verify", epilog="Example: fillbook verify --ledger sber.ledger")
@@ -27,11 +29,13 @@ def verify_command(ledger: str, as_json_: bool) -> int:
     def progress(seq: int) -> None:
         print(f"\r{seq} events", end="", file=sys.stderr, flush=True)
 
-    with open_reader(ledger) as reader:
-        verdict = verify(reader, progress if shown else None)
-        problem = checkpoint_problem(reader, ledger)
-    if problem is not None:
-        verdict.note(0, "checkpoint", *problem)
+    try:
+        with open_reader(ledger) as reader:
+            verdict = verify(
+                reader, progress if shown else None, checkpoint=checkpoint_beside(ledger)
+            )
+    except LedgerDamaged as exc:
+        raise evolve(exc, advice=f"no more of it can be checked; {_REMEDY}") from exc
     if shown:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     if as_json_:
@@ -60,4 +64,6 @@ def verify_command(ledger: str, as_json_: bool) -> int:
         print(f"  and {verdict.problem_count - _SHOWN} more; --json lists up to 1000")
     if verdict.unfolded:
         note(f"{verdict.unfolded} orders have events of a newer version and were not folded")
+    if not verdict.is_whole:
+        note(f"nothing was changed: keep this file as it is, {_REMEDY}")
     return 0 if verdict.is_whole else 1

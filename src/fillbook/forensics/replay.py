@@ -6,8 +6,10 @@ by*: by the venue's time, with all we know now (or up to a seq), each fill in it
 figures it had then.  Corrections never erase what was believed before them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 
 from attrs import define, frozen
 
@@ -27,7 +29,7 @@ from fillbook.core.positions import Position, PositionView
 from fillbook.core.values import Contract, Flag
 from fillbook.log.port import LEDGER_STREAM, Reader, Record
 
-__all__ = ["Moment", "happened_by", "known_seq", "order_streams", "orders_upto"]
+__all__ = ["Moment", "happened_by", "known_seq", "orders_upto"]
 
 _REQUESTS = {each.type for each in (OrderSubmitted, OrderCancelRequested, OrderReplaceRequested)}
 
@@ -61,20 +63,11 @@ def _known(record: Record) -> int | None:
     return record.ts_event if record.type in _REQUESTS else None
 
 
-def order_streams(reader: Reader, upto: int | None = None) -> Iterator[int]:
-    """Yield the streams of all orders, by first appearance."""
-    for row in reader.rows(upto=upto):
-        seq, stream, status = row[0], row[2], row[3]
-        if status is not None and seq == stream:
-            yield stream
-
-
 def orders_upto(reader: Reader, book: Book, upto: int | None = None) -> Iterator[Order]:
     """Yield every order as of *upto*, one at a time, by first appearance."""
-    last = reader.head().seq if upto is None else upto
-    for stream in order_streams(reader, last):
+    for stream, records in groupby(reader.order_records(upto), attrgetter("stream")):
         order: Order | None = None
-        for record in reader.records(stream=stream, upto=last):
+        for record in records:
             event = record.event
             assert isinstance(event, OrderEvent)
             if order is None:
@@ -115,8 +108,8 @@ def happened_by(
     """
     entries: dict[tuple[str, str], list[_Entry]] = {}
     orders = []
-    for stream in order_streams(reader, upto):
-        order = _order_at(reader, stream, ts, upto, entries)
+    for stream, records in groupby(reader.order_records(upto), attrgetter("stream")):
+        order = _order_at(stream, records, ts, entries)
         if order is not None:
             orders.append(order)
     _other_entries(reader, ts, upto, entries)
@@ -142,18 +135,14 @@ def happened_by(
 
 
 def _order_at(
-    reader: Reader,
-    stream: int,
-    ts: int,
-    upto: int | None,
-    entries: dict[tuple[str, str], list[_Entry]],
+    stream: int, records: Iterable[Record], ts: int, entries: dict[tuple[str, str], list[_Entry]]
 ) -> Order | None:
     """Return an order as of *ts* by the venue's clock, and note what its fills moved by then."""
     timed: list[tuple[int, int, OrderEvent]] = []
     known: Order | None = None
     seqs: dict[int, tuple[int, int]] = {}
     machine = Book().machine
-    for record in reader.records(stream=stream, upto=upto):
+    for record in records:
         event = record.event
         assert isinstance(event, OrderEvent)
         if known is None:

@@ -204,6 +204,13 @@ class Reader(Protocol):
         """
         ...
 
+    def order_records(self, upto: int | None = None) -> Iterator[Record]:
+        """Yield the records of all orders with ``seq <= upto``, one order after the other.
+
+        Orders come by first appearance, the records of each in the order of seq.
+        """
+        ...
+
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the columns that the fast fold needs, in the order of seq."""
         ...

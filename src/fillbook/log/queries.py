@@ -20,7 +20,7 @@ _RECORDS_PER_PAGE = 1000
 _ROWS_PER_PAGE = 250
 _LAST = 2**63 - 1
 
-_VERSION = COLUMNS.index("version")
+_STREAM, _VERSION = COLUMNS.index("stream"), COLUMNS.index("version")
 
 RECORD_SQL = f"SELECT {', '.join(COLUMNS)} FROM events"
 
@@ -29,6 +29,10 @@ RUN_SQL = "SELECT epoch, run_id, boot_id, pid, host, program_version, ts_opened 
 _ROWS_SQL = """\
 SELECT seq, op, stream, status, position, qty, px, fee, fee_currency
 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"""
+
+_ORDERS_SQL = f"""\
+{RECORD_SQL} WHERE (stream, version) > (?, ?) AND seq <= ? AND status IS NOT NULL
+ORDER BY stream, version LIMIT ?"""
 
 _POSITION_SQL = f"""\
 {RECORD_SQL} WHERE position = ?1 AND seq > ?2 AND seq <= ?3
@@ -101,6 +105,18 @@ class Queries(ABC):
             if len(page) < _RECORDS_PER_PAGE:
                 return
             version = page[-1][_VERSION]
+
+    def order_records(self, upto: int | None = None) -> Iterator[Record]:
+        """Yield the records of all orders, one after the other; see `Reader.order_records`."""
+        last = self.head().seq if upto is None else upto
+        at = (0, 0)  # a stream is the seq of its first event, so they come by first appearance
+        while True:
+            page = self.fetch(_ORDERS_SQL, (*at, last, _RECORDS_PER_PAGE))
+            for row in page:
+                yield Record(*row)
+            if len(page) < _RECORDS_PER_PAGE:
+                return
+            at = page[-1][_STREAM], page[-1][_VERSION]
 
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the columns that the fast fold needs; see `port.Row`."""

@@ -32,6 +32,8 @@ _INSERT_RUN = (
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 
+_ONLY_FEEDBACK = "nothing of this was written, and only feedback is still recorded"
+
 
 @define(eq=False)
 class Writer:
@@ -170,7 +172,7 @@ class Writer:
         if self.problem:
             return StorageFailed(self.path, self.problem)
         if self.is_for_feedback and not is_feedback:
-            return StorageFailed(self.path, "the disk ran full, only feedback is still recorded")
+            return StorageFailed(self.path, "the disk is full", _ONLY_FEEDBACK)
         return None
 
     def stop(self, exc: Error) -> LogError:
@@ -186,7 +188,7 @@ class Writer:
                 return LedgerInUse(self.path, "another program")
             return AppendRefused(str(exc))
         if kind == "full" and self._reopen_without_ballast():
-            return StorageFailed(self.path, "the disk is full")
+            return StorageFailed(self.path, "the disk is full", _ONLY_FEEDBACK)
         self.problem = "the disk is full" if kind == "full" else str(exc)
         self.stage.restart(self.head)
         self._close_quietly()
