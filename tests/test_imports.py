@@ -29,7 +29,10 @@ FLOORS = {
     "_resources": 0,
     "__init__": 7,  # the public face: hands out what wiring makes, when it is asked for
 }
-SAME_FLOOR = {("robot", "wiring"), ("async_robot", "robot"), ("demonstration", "wiring"), ("wiring", "configuration")}
+SAME_FLOOR = {
+    ("robot", "wiring"), ("async_robot", "robot"), ("demonstration", "wiring"),
+    ("wiring", "configuration"),
+}  # fmt: skip
 
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",

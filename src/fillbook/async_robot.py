@@ -87,7 +87,7 @@ class AsyncRobot:
         await asyncio.to_thread(partial(self.robot.resume, reason, instrument_id, by=by))
 
     async def position(
-        self, instrument_id: str, account_id: str = "default"
+        self, instrument_id: str, account_id: str | None = None
     ) -> PositionView | None:
         """See `Robot.position`."""
         return await asyncio.to_thread(self.robot.position, instrument_id, account_id)

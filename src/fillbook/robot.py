@@ -21,7 +21,7 @@ from fillbook.core.commands import SubmitOrder
 from fillbook.core.events import Event, FillInferred, OrderEvent, OrderFilled
 from fillbook.core.exact import decimal_of
 from fillbook.core.orders import Order
-from fillbook.core.policies import PartialFills
+from fillbook.core.policies import KEEP, PartialFills
 from fillbook.core.positions import PositionView
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
 from fillbook.core.values import OrderStatus, Side
@@ -51,7 +51,7 @@ class NewOrder:
         order_qty: Base units, > 0.
         limit_px, stop_px: Quote per base unit.
         time_in_force: `DAY`, `GTC`, `IOC`, `FOK`, or `GTD` with `expire_time` (ns since 1970, UTC).
-        partial_fills: What to do once a part was filled, see `PartialFills`.
+        account_id, partial_fills: None takes those of the robot's settings; see `PartialFills`.
         client_order_id: Its id; None has one made in the form that the broker takes.
     """
 
@@ -63,7 +63,7 @@ class NewOrder:
     stop_px: Decimal | None = None
     time_in_force: str = "DAY"
     expire_time: int | None = None
-    account_id: str = "default"
+    account_id: str | None = None
     partial_fills: PartialFills | None = None
     client_order_id: str | None = None
 
@@ -281,17 +281,35 @@ class Robot:
             robot.on_status(on_status)
         if on_halt is not None:
             robot.on_halt(on_halt)
+        return robot._started(recover_timeout_s)
+
+    @classmethod
+    def configured(cls, path: str = "fillbook.toml", **options: Any) -> "Robot":
+        """Open the robot that the file *path* describes (`fillbook init` writes one).
+
+        *options* are those of `open` that no file can say: the callbacks and the patience.
+        Raises `BadInput` naming file and line of what is wrong.
+        """
+        from fillbook.wiring import configured_robot
+
+        ledger, broker, settings, durability, name = configured_robot(path)
+        return cls.open(
+            ledger, broker=broker, settings=settings, durability=durability, name=name, **options
+        )
+
+    def _started(self, recover_timeout_s: float) -> "Robot":
+        runner = self._runner
         try:
             runner.start()
-            robot.wait_until(
+            self.wait_until(
                 lambda: runner.tracker.schedule.is_open or not runner.tracker.line.is_up,
                 recover_timeout_s,
             )
         except BaseException:
-            robot.close(drain_s=0)
+            self.close(drain_s=0)
             raise
         notify("READY=1")
-        return robot
+        return self
 
     def __enter__(self) -> "Robot":
         return self
@@ -342,6 +360,8 @@ class Robot:
         sent or recorded; `StorageFailed` where it could not be made durable and so was not sent.
         """
         tracker = self._runner.tracker
+        settings = tracker.settings
+        policy = order.partial_fills or settings.partial_fills
         with self._step() as now:
             command = SubmitOrder(
                 client_order_id=order.client_order_id or tracker.make_id(),
@@ -349,12 +369,12 @@ class Robot:
                 side=order.side,
                 order_type=order.order_type,
                 order_qty=order.order_qty,
-                account_id=order.account_id,
+                account_id=order.account_id or settings.account_id,
                 limit_px=order.limit_px,
                 stop_px=order.stop_px,
                 time_in_force=order.time_in_force,
                 expire_time=order.expire_time,
-                partial_fills=None if order.partial_fills is None else str(order.partial_fills),
+                partial_fills=None if policy == KEEP else str(policy),
                 ts_event=now,
             )
             tracker.submit(command, now)
@@ -412,8 +432,9 @@ class Robot:
 
     # ---- positions
 
-    def position(self, instrument_id: str, account_id: str = "default") -> PositionView | None:
+    def position(self, instrument_id: str, account_id: str | None = None) -> PositionView | None:
         """Return the position, the fold of the ledger; None where there never was one."""
+        account_id = account_id or self._runner.tracker.settings.account_id
         for view in self.positions():
             if (view.account_id, view.instrument_id) == (account_id, instrument_id):
                 return view

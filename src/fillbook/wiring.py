@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -46,10 +47,12 @@ __all__ = [
     "LogHistory",
     "back_up",
     "checkpoint_beside",
+    "configured_robot",
     "examine",
     "import_file",
     "open_log",
     "open_reader",
+    "open_robot",
     "recover",
     "save_state",
 ]
@@ -242,6 +245,63 @@ def open_robot(
             log.close()
 
     return Runner(tracker, broker), end
+
+
+def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durability, str]":
+    """Return (ledger, broker, settings, durability, name) as the configuration *path* has them.
+
+    Raises `BadInput` naming file and line of what is wrong.
+    """
+    from fillbook.configuration import factory_at, read_configuration
+    from fillbook.core.policies import PartialFills
+    from fillbook.feedback.settings import Settings
+
+    said = read_configuration(path)
+    feedback, halts, rest = said.feedback, said.halts, said.partial_fills
+    partial_fills = {
+        "keep": PartialFills(),
+        "cancel": PartialFills("CANCEL_REST"),
+        "cancel_after": PartialFills("CANCEL_AFTER", rest.after_s),
+        "cancel_below": PartialFills("MINIMUM", rest.minimum_qty),
+        "reprice": PartialFills("REPRICE_BY", rest.reprice_by),
+    }[rest.policy]
+    settings = Settings(
+        poll_ns=_in_ns(feedback.poll_interval_s),
+        position_ns=_in_ns(feedback.position_interval_s),
+        call_timeout_ns=_in_ns(feedback.call_timeout_s),
+        offline=feedback.offline.upper(),
+        queue_ns=_in_ns(feedback.queue_expiry_s),
+        most_unknown_ns=_in_ns(halts.max_unknown_s) if halts.on_unknown != "none" else None,
+        most_rejects=(halts.max_rejects or None) if halts.on_rejects != "none" else None,
+        most_silence_ns=_in_ns(halts.stale_s) if halts.on_stale != "none" else None,
+        unknown_level=_level(halts.on_unknown),
+        rejects_level=_level(halts.on_rejects),
+        silence_level=_level(halts.on_stale),
+        partial_fills=partial_fills,
+        account_id=said.broker.account,
+    )
+    broker: Broker | None = None
+    if said.broker.kind == "client":
+        from fillbook.brokers.client import ClientBroker
+
+        broker = ClientBroker(factory_at(said.broker.client or "")(**said.broker.resolved()))
+    elif said.broker.kind == "paper":
+        from fillbook.brokers.paper_live import PaperBroker
+
+        broker = PaperBroker(**{"path": f"{said.robot.ledger}.paper"} | said.broker.resolved())
+    else:
+        broker = factory_at(said.broker.kind)(**said.broker.resolved())
+    durability: Durability = said.robot.durability  # type: ignore[assignment]
+    return said.robot.ledger, broker, settings, durability, said.robot.name
+
+
+def _in_ns(seconds: Decimal) -> "int | Any":
+    """Return *seconds* in nanoseconds; None for 0, which means that there is no limit."""
+    return int(seconds * 1_000_000_000) or None
+
+
+def _level(word: str) -> str:
+    return "REDUCE_ONLY" if word == "reduce_only" else "HALTED"
 
 
 def _id_maker(log: Log, form: str) -> Callable[[], str]:

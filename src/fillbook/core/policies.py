@@ -38,11 +38,12 @@ class PartialFills:
     As text, which is how an order carries it: `KEEP` goes on working the rest; `CANCEL_REST`
     cancels it at once, `CANCEL_AFTER:30` thirty seconds after the first fill; `MINIMUM:5` cancels
     the rest where less than 5 base units were filled, and keeps it otherwise; `REPRICE:275.6`
-    moves the rest to that limit price.
+    moves the rest to that limit price, `REPRICE_BY:0.05` by so much towards the market.
 
     Attributes:
-        act: `KEEP`, `CANCEL_REST`, `CANCEL_AFTER`, `MINIMUM` or `REPRICE`.
-        amount: Seconds, base units or a price, as the act has it; None where it has none.
+        act: `KEEP`, `CANCEL_REST`, `CANCEL_AFTER`, `MINIMUM`, `REPRICE` or `REPRICE_BY`.
+        amount: Seconds, base units, a price or a difference of prices, as the act has it; None
+            where it has none.
     """
 
     act: str = "KEEP"
@@ -82,6 +83,7 @@ _TAKES = {
     "CANCEL_AFTER": "seconds",
     "MINIMUM": "a quantity in base units",
     "REPRICE": "a limit price",
+    "REPRICE_BY": "a difference of prices",
 }
 
 KEEP = PartialFills()

@@ -154,7 +154,9 @@ class Questions:
         if work.capabilities.has_open_orders:
             calls.append(Call("open_orders", purpose=purpose))
         if work.capabilities.has_fills_since:
-            calls.append(Call("fills_since", since=max(self._fills_since_ns(_BEFORE_NS), 0), purpose=purpose))
+            calls.append(
+                Call("fills_since", since=max(self._fills_since_ns(_BEFORE_NS), 0), purpose=purpose)
+            )
         for call in calls:
             work.schedule.want(call)
         return calls

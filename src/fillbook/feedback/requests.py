@@ -202,7 +202,7 @@ class Requests:
         elif act.kind == "CANCEL":
             self.ask_cancel(order, watch, now)
         elif work.capabilities.can_replace:
-            self.replace(order, now, limit_px=act.policy.amount)
+            self.replace(order, now, limit_px=act.limit_px)
 
     def queue(self, command: SubmitOrder, now: int) -> None:
         """Record that *command* waits for the line."""

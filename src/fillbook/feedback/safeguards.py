@@ -23,11 +23,14 @@ class Safeguards:
         """Take note of a rejection."""
         count = self.rejects.get(order.instrument_id, 0) + 1
         self.rejects[order.instrument_id] = count
-        most = self._work.settings.most_rejects
+        work = self._work
+        most = work.settings.most_rejects
         if most is not None and count >= most:
-            self.halt(order.instrument_id, "REJECTS",
-                       f"{count} orders in a row were rejected, the last one: "
-                       f"{event.text or event.reason or 'no reason given'}", now)  # fmt: skip
+            reason = (
+                f"{count} orders in a row were rejected, the last one: "
+                f"{event.text or event.reason or 'no reason given'}"
+            )
+            self.halt(order.instrument_id, "REJECTS", reason, now, work.settings.rejects_level)
 
     def halt_if_unknown(self, order: Order, now: int) -> None:
         """Halt the instrument of an order that is unknown for too long."""
@@ -37,9 +40,9 @@ class Safeguards:
             return
         since = work.watches[order.stream].since_ns
         if now - since > most:
-            self.halt(order.instrument_id, "UNKNOWN_ORDER",
-                       f"order {order.client_order_id} is unknown for {(now - since) // 10**9} s",
-                       now)  # fmt: skip
+            reason = f"order {order.client_order_id} is unknown for {(now - since) // 10**9} s"
+            level = work.settings.unknown_level
+            self.halt(order.instrument_id, "UNKNOWN_ORDER", reason, now, level)
 
     def halt_if_silent(self, now: int) -> None:
         """Halt everything where orders are open and nobody has said anything for too long."""
@@ -49,17 +52,20 @@ class Safeguards:
             return
         heard = max(work.line.heard_ns, work.line.answer_ns, work.line.since_ns)
         if now - heard > most:
-            self.halt(None, "SILENCE", f"nothing heard for {(now - heard) // 10**9} s with "
-                       f"{len(work.watches)} orders open", now)  # fmt: skip
+            for_s, count = (now - heard) // 10**9, len(work.watches)
+            reason = f"nothing heard for {for_s} s with {count} orders open"
+            self.halt(None, "SILENCE", reason, now, work.settings.silence_level)
 
-    def halt(self, instrument_id: str | None, cause: str, reason: str, now: int) -> None:
+    def halt(
+        self, instrument_id: str | None, cause: str, reason: str, now: int, level: str = "HALTED"
+    ) -> None:
         """Record a halt, unless there is one."""
         work = self._work
         if work.book.control.halts.get(instrument_id or "") is not None:
             return
         work.keeper.note_other(
             HaltDeclared(
-                ts_event=now, level="HALTED", cause=cause, by="the robot", reason=reason,
+                ts_event=now, level=level, cause=cause, by="the robot", reason=reason,
                 instrument_id=instrument_id,
             )
         )  # fmt: skip

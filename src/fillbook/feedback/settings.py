@@ -3,11 +3,12 @@
 from attrs import field, frozen
 from attrs.validators import in_
 
-from fillbook.core.policies import AT_ONCE, FillPolicy
+from fillbook.core.policies import AT_ONCE, KEEP, FillPolicy, PartialFills
 
 __all__ = ["SECOND", "Settings"]
 
 SECOND = 1_000_000_000
+_LEVELS = ("HALTED", "REDUCE_ONLY")
 
 
 def _positive(_: object, attribute: object, value: int) -> None:
@@ -36,7 +37,11 @@ class Settings:
         most_unknown_ns: An order unknown for longer halts its instrument; None never does.
         most_rejects: Rejections in a row of one instrument's orders that halt it; None never does.
         most_silence_ns: With orders open and nothing heard for longer, all is halted; None never.
+        unknown_level, rejects_level, silence_level: What each of these halts to: `HALTED` or
+            `REDUCE_ONLY`.
         count_every_ns: How often what added nothing is put on record.
+        partial_fills: What becomes of the rest of an order that does not say; see `PartialFills`.
+        account_id: Whose orders they are, of an order that does not say.
     """
 
     poll_ns: int = field(default=30 * SECOND, validator=_positive)
@@ -52,4 +57,9 @@ class Settings:
     most_unknown_ns: int | None = 300 * SECOND
     most_rejects: int | None = 10
     most_silence_ns: int | None = None
+    unknown_level: str = field(default="HALTED", validator=in_(_LEVELS))
+    rejects_level: str = field(default="HALTED", validator=in_(_LEVELS))
+    silence_level: str = field(default="HALTED", validator=in_(_LEVELS))
+    partial_fills: PartialFills = KEEP
+    account_id: str = "default"
     count_every_ns: int = field(default=3600 * SECOND, validator=_positive)

@@ -83,6 +83,11 @@ class Tracker:
         return self._work.capabilities
 
     @property
+    def settings(self) -> Settings:
+        """The choices of the robot's owner."""
+        return self._work.settings
+
+    @property
     def schedule(self) -> Schedule:
         """The calls that wait and those under way."""
         return self._work.schedule

@@ -1,0 +1,286 @@
+"""A robot as its author uses it: real threads, a real ledger, the paper exchange or a client."""
+
+import asyncio
+import threading
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fillbook import AsyncRobot, NewOrder, Robot, Settings, open_reader
+from fillbook.audit.verify import verify
+from fillbook.brokers import ClientBroker, PaperBroker
+from fillbook.errors import BadRequest, LedgerInUse, RobotClosed, TradingHalted
+from fillbook.feedback.settings import SECOND
+
+QUICK = Settings(poll_ns=SECOND // 2, call_timeout_ns=SECOND // 2, ask_again_ns=SECOND // 20)
+
+
+class Client:
+    """A client with four methods; `fate` says what becomes of the next order."""
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, Any]] = []
+        self.fate = "filled"
+        self.canceled: set[str] = set()
+        self.release = threading.Event()
+
+    def place_order(self, order: dict[str, Any]) -> dict[str, Any]:
+        self.orders.append(order)
+        if self.fate == "hang":
+            self.release.wait(30)
+        if self.fate == "cut":
+            raise ConnectionResetError("cut")
+        return {"order_id": str(len(self.orders)), "status": "pending"}
+
+    def get_order_status(self, order_id: str) -> dict[str, Any]:
+        order = self.orders[int(order_id) - 1]
+        if order_id in self.canceled:
+            return {"order_id": order_id, "status": "cancelled", "filled_quantity": 0}
+        if order["type"].lower() == "limit":
+            return {"order_id": order_id, "status": "pending", "filled_quantity": 0}
+        return {
+            "order_id": order_id, "status": "filled", "filled_quantity": order["quantity"],
+            "average_price": "275.5",
+        }  # fmt: skip
+
+    def cancel_order(self, order_id: str) -> bool:
+        self.canceled.add(order_id)
+        return True
+
+    def get_positions(self) -> list[dict[str, Any]]:
+        return []
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> str:
+    return str(tmp_path / "a.ledger")
+
+
+def types(ledger: str) -> list[str]:
+    with open_reader(ledger) as reader:
+        assert not verify(reader).problems
+        return [record.type for record in reader.records()]
+
+
+def test_the_quick_start(ledger: str):
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        order = robot.submit(NewOrder.market("SBER", "BUY", "100"))
+
+        assert order.wait(timeout_s=20)
+        assert (str(order.order_status), order.cum_qty) == ("FILLED", Decimal(100))
+        assert order.avg_px is not None
+        position = robot.position("SBER")
+        assert position is not None
+        assert position.position_qty == Decimal(100)
+
+    assert types(ledger)[-1] == "robot.stopped"
+
+
+def test_a_second_run_finds_the_same_account(ledger: str):
+    with Robot.open(ledger) as robot:
+        robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
+    with Robot.open(ledger) as robot:
+        order = robot.submit(NewOrder.market("SBER", "SELL", 10))
+        assert order.wait(20)
+        position = robot.position("SBER")
+
+    assert position is not None
+    assert position.position_qty == 0
+
+
+def test_a_client_that_only_answers_polls(ledger: str):
+    with Robot.open(ledger, broker=ClientBroker(Client()), settings=QUICK) as robot:
+        order = robot.submit(NewOrder.market("SBER", "BUY", 5))
+        assert order.wait(20)
+
+        assert order.avg_px == Decimal("275.5")
+
+
+def test_a_call_that_hangs_holds_up_nobody(ledger: str):
+    client = Client()
+    with Robot.open(ledger, broker=ClientBroker(client), settings=QUICK) as robot:
+        client.fate = "hang"
+        stuck = robot.submit(NewOrder.market("SBER", "BUY", 5))
+        assert robot.wait_until(lambda: stuck.order_status == "UNKNOWN", 20)
+        client.fate = "filled"
+        other = robot.submit(NewOrder.market("GAZP", "BUY", 1))
+        assert other.wait(20)
+        with pytest.raises(TradingHalted):  # this client cannot be asked about an order by our id
+            robot.submit(NewOrder.market("SBER", "BUY", 5))
+        client.release.set()
+        assert robot.wait_until(lambda: stuck.venue_order_id is not None, 20)
+    assert len(client.orders) == 2
+
+
+def test_callbacks_are_told_in_order_and_one_that_raises_stops_nothing(ledger: str):
+    told: list[tuple[str, Any]] = []
+    with Robot.open(
+        ledger, broker=PaperBroker(seed=7),
+        on_fill=lambda order, event: told.append(("fill", event.cum_qty)),
+        on_status=lambda order, event: told.append(("status", str(event.order_status))),
+        on_halt=lambda event: told.append(("halt", event.type)),
+    ) as robot:  # fmt: skip
+        robot.on_event(lambda event: 1 / 0 if event.type == "order.filled" else None)
+        robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
+        robot.halt("odd", by="olga")
+        robot.resume("fine", by="olga")
+
+    statuses = [what for kind, what in told if kind == "status"]
+    assert statuses[0] == "PENDING_NEW"
+    assert statuses[-1] == "FILLED"
+    assert [what for kind, what in told if kind == "fill"][-1] == Decimal(10)
+    assert [what for kind, what in told if kind == "halt"] == ["trading.halted", "trading.resumed"]
+    assert "callback.failed" in types(ledger)
+
+
+def test_a_cancel_of_a_resting_order(ledger: str):
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        order = robot.submit(NewOrder.limit("SBER", "BUY", 10, "100"))
+        assert robot.wait_until(lambda: order.order_status == "NEW", 20)
+        robot.replace(order, limit_px="101")
+        robot.cancel(order)
+        assert order.wait(20)
+
+        assert str(order.order_status) == "CANCELED"
+        with pytest.raises(BadRequest, match="CANCELED"):
+            robot.cancel(order)
+
+
+def test_one_robot_per_ledger(ledger: str):
+    with Robot.open(ledger, broker=PaperBroker()), pytest.raises(LedgerInUse):
+        Robot.open(ledger, broker=PaperBroker())
+
+
+def test_a_closed_robot_takes_nothing(ledger: str):
+    with Robot.open(ledger, broker=PaperBroker()) as robot:
+        pass
+
+    with pytest.raises(RobotClosed):
+        robot.submit(NewOrder.market("SBER", "BUY", 1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: NewOrder.limit("SBER", "BUY", 1.5, "100"), "order_qty is 1.5"),
+        (lambda: NewOrder.limit("SBER", "BUY", "0", "100"), "above 0"),
+        (lambda: NewOrder.limit("SBER", "BUY", "ten", "100"), "not a decimal number"),
+        (lambda: NewOrder.limit("SBER", "buy", "1", "100"), "side 'buy'"),
+        (lambda: NewOrder.market("SBER", "BUY", 1, time_in_force="NOW"), "time_in_force 'NOW'"),
+        (lambda: NewOrder.market("SBER", "BUY", 1, time_in_force="GTD"), "expire_time"),
+        (lambda: NewOrder.market("SBER", "BUY", 1, partial_fills="SOMETIMES"), "SOMETIMES"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wrong: Any, words: str):
+    with pytest.raises(BadRequest, match=words):
+        wrong()
+
+
+def test_the_summary_says_how_it_stands(ledger: str):
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        order = robot.submit(NewOrder.limit("SBER", "BUY", 10, "100"))
+        assert robot.wait_until(lambda: order.order_status == "NEW", 20)
+        robot.halt("look at this", "SBER", by="olga")
+        told = robot.summary()
+
+    assert told["state"] == "TRADING"
+    assert told["active_orders"] == 1
+    assert told["online"] is True
+    assert [(halt["instrument_id"], halt["by"]) for halt in told["halts"]] == [("SBER", "olga")]
+
+
+def test_a_robot_described_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fillbook.toml").write_text(
+        '[robot]\nledger = "my.ledger"\n[broker]\nkind = "paper"\nseed = 3\naccount = "acc"\n'
+        '[partial_fills]\npolicy = "cancel_after"\nafter_s = 5\n[halts]\nmax_rejects = 0\n'
+    )
+    with Robot.configured() as robot:
+        settings = robot._runner.tracker.settings
+        order = robot.submit(NewOrder.market("SBER", "BUY", 10))
+        assert order.wait(20)
+        assert robot.position("SBER", "acc") is not None
+
+    assert str(settings.partial_fills) == "CANCEL_AFTER:5"
+    assert settings.most_rejects is None
+    assert Path("my.ledger").exists()
+
+
+def test_the_same_verbs_awaited(ledger: str):
+    async def trade() -> list[str]:
+        seen: list[str] = []
+        async with await AsyncRobot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+            listening = asyncio.Event()
+
+            async def listen() -> None:
+                listening.set()
+                async for event in robot.events():
+                    seen.append(event.type)
+
+            task = asyncio.create_task(listen())
+            await listening.wait()
+            order = await robot.submit(NewOrder.market("SBER", "BUY", 10))
+            assert await order.wait(20)
+            resting = await robot.submit(NewOrder.limit("SBER", "BUY", 10, "100"))
+            assert not await resting.wait(0.2)
+            await robot.cancel(resting)
+            assert await resting.wait(20)
+        await asyncio.wait_for(task, 10)
+        return seen
+
+    seen = asyncio.run(trade())
+
+    assert "order.filled" in seen
+    assert seen[-1] == "robot.stopped"
+
+
+def test_sigterm_stops_in_order(tmp_path: Path):
+    """A real process, ended as systemd ends it; it tells systemd that it is ready and stopping."""
+    import os
+    import signal
+    import socket
+    import subprocess
+    import sys
+
+    program = (
+        "from fillbook import Robot, NewOrder\n"
+        "from fillbook.brokers import PaperBroker\n"
+        f"robot = Robot.open({str(tmp_path / 'a.ledger')!r}, broker=PaperBroker(seed=7))\n"
+        "robot.submit(NewOrder.limit('SBER', 'BUY', 10, '100'))\n"
+        "print(robot.run())\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(tmp_path / "n"))
+        heard.settimeout(30)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "n")},
+        )  # fmt: skip
+        try:
+            assert heard.recv(100) == b"READY=1"
+            assert heard.recv(100) == b"WATCHDOG=1"
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=30)
+            while (state := heard.recv(100)) == b"WATCHDOG=1":
+                pass
+        finally:
+            process.kill()
+            process.wait()
+
+    assert (process.returncode, out) == (0, "SIGTERM\n")
+    assert state == b"STOPPING=1"
+    assert types(str(tmp_path / "a.ledger"))[-1] == "robot.stopped"
+
+
+def test_a_stream_that_raises_costs_only_itself(ledger: str):
+    """What a broker hands over is judged; a message that cannot be read is set aside."""
+    from fillbook.brokers.port import Message
+
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        robot._runner.hear(Message(0, "unreadable", None, b"\x00garbage", "not JSON"))
+        order = robot.submit(NewOrder.market("SBER", "BUY", 10))
+        assert order.wait(20)
+
+    assert "message.set_aside" in types(ledger)
