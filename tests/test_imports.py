@@ -16,6 +16,7 @@ FLOORS = {
     "demonstration": 4,  # plays a day for the demo: a door of its own onto wiring
     "robot": 4,  # what a robot's author holds in hand
     "async_robot": 4,
+    "simulated_day": 4,  # a robot in virtual time: for the demo, the tests, tools/simulate
     "wiring": 4,
     "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
@@ -31,7 +32,7 @@ FLOORS = {
 }
 SAME_FLOOR = {
     ("robot", "wiring"), ("async_robot", "robot"), ("demonstration", "wiring"),
-    ("wiring", "configuration"),
+    ("wiring", "configuration"), ("simulated_day", "wiring"), ("demonstration", "simulated_day"),
 }  # fmt: skip
 
 CONCRETE = {
@@ -41,7 +42,7 @@ CONCRETE = {
     "fillbook.brokers.paper", "fillbook.brokers.paper_day", "fillbook.brokers.client",
     "fillbook.brokers.paper_live", "fillbook.brokers.paper_server", "fillbook.brokers.paper_sim",
 }  # fmt: skip
-NAMES_CONCRETE = {"wiring", "demonstration"}
+NAMES_CONCRETE = {"wiring", "demonstration", "simulated_day"}
 EXCEPTIONS = {
     # Only the log can make a file of events that exist already, and only a re-import asks for it.
     ("audit/reimport.py", "fillbook.log.restore"),

@@ -182,22 +182,8 @@ class Runner:
                 self._guarded(lambda now, m=messages, c=call: self.tracker.answered(c, m, now))  # type: ignore[misc]
 
     def _make(self, call: Call) -> list[Message]:
-        broker = self._broker
-        match call.kind:
-            case "submit":
-                return list(broker.submit(call.command))  # type: ignore[arg-type]
-            case "cancel":
-                return list(broker.cancel(call.command, call.order))  # type: ignore[arg-type]
-            case "replace":
-                return list(broker.replace(call.command, call.order))  # type: ignore[arg-type]
-            case "look_up":
-                return list(broker.look_up(call.order))  # type: ignore[arg-type]
-            case "open_orders":
-                return list(broker.open_orders())
-            case "fills_since":
-                return list(broker.fills_since(call.since))
-            case "positions":
-                return list(broker.positions())
+        method = getattr(self._broker, call.kind)
+        return list(method(*call.arguments()))
 
     def _tell(self) -> None:
         """Tell everybody of each event; one who raises is put on record and stops nothing."""

@@ -5,7 +5,7 @@ Nothing here knows time or threads: every method takes the moment it is called a
 
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import define, field
 
@@ -49,6 +49,16 @@ class Call:
     started_ns: int = 0
     deadline_ns: int = 0
     is_over: bool = False
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Return what the broker's method of this name is called with (`live.Broker`)."""
+        if self.kind == "submit":
+            return (self.command,)
+        if self.kind in ("cancel", "replace"):
+            return (self.command, self.order)
+        if self.kind == "look_up":
+            return (self.order,)
+        return (self.since,) if self.kind == "fills_since" else ()
 
     @property
     def is_intent(self) -> bool:
