@@ -117,6 +117,20 @@ def test_every_kind_of_order_is_carried_out(terms, status):
     assert answer(broker, SECOND, "look_up", ref_to(order, None))[-1].order_status is status
 
 
+def test_a_request_finds_its_order_by_any_of_its_ids():
+    """A robot whose replacement was lost on the way names the order by an id that never was."""
+    broker = a_simulation()
+    order = an_order(limit_px="90")
+    answer(broker, 0, "submit", order)
+    ref = evolve(ref_to(order, None), client_order_id="M-1")
+    request = CancelOrder(client_order_id="C-1", orig_client_order_id="M-1")
+
+    (told,) = answer(broker, SECOND, "cancel", request, ref)
+
+    assert told.exec_type in (ExecType.CANCELED, ExecType.PENDING_CANCEL)
+    assert told.orig_client_order_id == "R-1"
+
+
 def test_what_an_order_sets_off_elsewhere_is_not_its_answer():
     """An account does not trade with itself: the order in the way is canceled, on the stream."""
     broker = a_simulation()
@@ -257,6 +271,42 @@ def test_an_order_is_in_the_file_before_it_is_answered(tmp_path):
     broker.close()
 
 
+def test_what_was_answered_is_on_the_disk(tmp_path, monkeypatch):
+    """A power cut may take what was only written: an order that was answered may not be in it."""
+    path, synced = tmp_path / "account", []
+    monkeypatch.setattr("os.fsync", lambda file: synced.append(path.stat().st_size))
+    broker = a_simulation(path=path)
+    order = an_order(limit_px="90")
+    for now_ns, call in enumerate(
+        [
+            ("submit", order),
+            ("submit", an_order("R-2", qty="0.5")),
+            ("cancel", CancelOrder(client_order_id="C-1", orig_client_order_id="R-1"),
+             ref_to(order, None)),
+        ]
+    ):  # fmt: skip
+        count = len(synced)
+        broker.call(now_ns, *call)
+        assert len(synced) == count + 1
+        assert synced[-1] == path.stat().st_size
+    broker.close()
+
+
+def test_a_second_order_under_one_id_leaves_no_trace_in_the_account(tmp_path):
+    path = tmp_path / "account"
+    broker = a_simulation(path=path)
+    answer(broker, 0, "submit", an_order(limit_px="90"))
+    with pytest.raises(BrokerRefused):
+        answer(broker, 0, "submit", an_order(limit_px="91"))
+    before = broker.truth()
+    broker.close()
+
+    again = a_simulation(path=path)
+    assert len(before["orders"]) == 1
+    assert again.truth() == before
+    again.close()
+
+
 def test_a_change_that_was_half_written_is_cut_off(tmp_path):
     path = tmp_path / "account"
     broker = a_simulation(path=path)
@@ -393,19 +443,21 @@ def test_one_long_step_is_as_good_as_many_short_ones():
     """A tracker looks when it likes: what happens must not depend on that."""
     days = []
     for step_ns in (DAY, 7 * SECOND):
-        broker = SimulatedBroker(5, "all", 0, pace_ns=5 * SECOND)
-        answer_or_error(broker, an_order(qty="500", instrument_id="SBER", limit_px="275.5"))
+        broker = SimulatedBroker(5, "all,bust=0.5,correct=0.5", 0, pace_ns=5 * SECOND)
+        for number in range(20):
+            limit_px = f"275.{30 + number}"
+            broker.call(
+                0,
+                "submit",
+                an_order(f"R-{number}", qty="50", instrument_id="SBER", limit_px=limit_px),
+            )
         events = []
         for to_ns in range(step_ns, 3_600 * SECOND, step_ns):
             events += broker.advance(to_ns)
         events += broker.advance(3_600 * SECOND)
         days.append((events, broker.truth()))
-    assert len(days[0][0]) > 10
+    assert len(days[0][0]) > 50
     assert days[0] == days[1]
-
-
-def answer_or_error(broker: SimulatedBroker, order) -> object:
-    return broker.call(0, "submit", order)[1]
 
 
 def test_the_stream_is_late_and_in_order():

@@ -8,6 +8,7 @@ from attrs import evolve
 from brokers.paper_builders import SHARE, STILL
 from contract.broker_suite import Bench, BrokerSuite, Ear
 from fillbook.brokers.paper_live import PaperBroker
+from fillbook.brokers.paper_server import PaperServer
 
 SETTINGS = {"listings": [evolve(SHARE, level_steps=100)], "pace_ns": STILL}
 """A market that stands still, with up to 100 at 99 and at 101."""
@@ -33,3 +34,16 @@ class TestPaperBrokerInProcess(BrokerSuite):
         broker = PaperBroker(seed=1, **SETTINGS)
         yield a_bench(broker)
         broker.close()
+
+
+class TestPaperBrokerOverHttp(BrokerSuite):
+    @pytest.fixture
+    def bench(self):
+        server = PaperServer(PaperBroker(seed=1, **SETTINGS))
+        broker = PaperBroker(url=server.url)
+        try:
+            server.start()
+            yield a_bench(broker)
+        finally:
+            broker.close()
+            server.close()

@@ -75,11 +75,14 @@ def messages_of(data: bytes) -> list[Message]:
 
 
 def _command(method: str, body: Mapping[str, Any], key: str) -> Any:
-    messages = messages_of(json.dumps(body.get(key)).encode())
-    content = messages[0].content if messages else None
-    if not isinstance(content, _COMMANDS[method]):
-        raise BadValue(key, f"is no {_COMMANDS[method].__name__}")
-    return content
+    if not isinstance(body.get(key), dict):
+        raise BadValue(key, "missing")
+    (message,) = read_jsonl(BytesIO(json.dumps(body[key]).encode()))
+    if message.problem is not None:
+        raise BadValue(key, message.problem)
+    if not isinstance(message.content, _COMMANDS[method]):
+        raise BadValue(key, f"found {message.kind}, which is no {method}")
+    return message.content
 
 
 def _ref(body: Mapping[str, Any]) -> OrderRef:

@@ -7,7 +7,10 @@ nothing that the server still has.
 
 import http.client
 import json
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +39,7 @@ class OverHttp:
         self._timeout_s = timeout_s
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._streaming: socket.socket | None = None
         self._session = ""
         self._number: int | None = None
 
@@ -58,6 +62,10 @@ class OverHttp:
 
     def close(self) -> None:
         self._closing.set()
+        streaming = self._streaming
+        if streaming is not None:
+            with suppress(OSError):  # it may be gone already
+                streaming.shutdown(socket.SHUT_RDWR)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_STOP_S)
 
@@ -107,9 +115,10 @@ class OverHttp:
             self._closing.wait(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _stream(self) -> Any:
+    def _stream(self) -> Iterator[Message | None]:
         """Yield the messages of one connection as they come; None for a sign of life."""
         connection = self._connect(_SILENCE_S)
+        self._streaming = connection.sock
         try:
             path = "/stream"
             if self._number is not None:
@@ -130,6 +139,7 @@ class OverHttp:
                 else:
                     yield None
         finally:
+            self._streaming = None
             connection.close()
 
 
