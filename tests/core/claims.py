@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
@@ -67,7 +68,7 @@ order_reports = st.builds(
     poss_dup=st.booleans(),
     ts_event=_TIMES,
     ts_received=_TIMES,
-)
+).filter(lambda report: report.client_order_id or report.venue_order_id)  # readers let no other in
 
 intents = st.builds(
     SubmitOrder,
@@ -130,3 +131,9 @@ claims = st.one_of(
     order_reports, order_reports, order_reports, order_reports, intents, cancels, replaces,
     refusals, fees, cash,
 )  # fmt: skip
+timed_claims = st.builds(
+    lambda claim, ts: evolve(claim, ts_event=ts) if claim.ts_event is None else claim,
+    claims,
+    st.integers(0, 6),
+)
+"""The same, each with the time of what it tells, as a venue's messages have."""

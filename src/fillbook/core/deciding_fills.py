@@ -124,11 +124,18 @@ def _px_from_average(draft: Draft, report: OrderReport, qty: Decimal) -> Decimal
 
 
 def _same_content(fill: Fill, report: OrderReport) -> bool:
+    """Tell whether the report says of *fill* what we hold.
+
+    A price without a quantity is the last execution's, and what moved may have been several.
+    """
+
     def same(told: Decimal | None, first: Decimal | None, now: Decimal | None) -> bool:
         return told is None or told in (first, now)
 
     return same(report.last_qty, fill.reported_qty, fill.qty) and (
-        fill.reported_px is None or same(report.last_px, fill.reported_px, fill.px)
+        report.last_qty is None
+        or fill.reported_px is None
+        or same(report.last_px, fill.reported_px, fill.px)
     )
 
 
@@ -269,7 +276,7 @@ def _replacement(inferred: Inferred, take: Decimal, px: Decimal | None) -> Repla
 def _shrink(draft: Draft, part: Replacement) -> None:
     """Take the replaced quantity out of the standing and out of what is still inferred."""
     old = draft.fill(part.fill_no)
-    draft.now.add(-old.qty, old.px)
+    draft.now.add(old.qty.copy_negate(), old.px)
     if part.left_qty:
         draft.now.add(part.left_qty, part.left_px)
     draft.fills[part.fill_no] = evolve(old, qty=part.left_qty, px=part.left_px)
@@ -381,7 +388,7 @@ def _hold(draft: Draft, reference: str, amendment: Held, bust: bool, report: Ord
 
 def _apply_amendment(draft: Draft, fill_no: int, reference: str, amendment: Held) -> None:
     fill = draft.fill(fill_no)
-    draft.now.add(-fill.qty, fill.px)
+    draft.now.add(fill.qty.copy_negate(), fill.px)
     changed = (_time_of(draft, amendment), amendment.qty or _ZERO, amendment.px)
     ts = changed[0]
     if ts is not None:
