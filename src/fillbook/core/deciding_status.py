@@ -417,7 +417,7 @@ def _pend(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
 def _pending_key(draft: Draft, report: OrderReport, state: OrderStatus) -> str:
     """Return the request that is pending: the one named, else one of its kind without answer."""
     order = draft.order
-    if report.exec_type in (_E.PENDING_CANCEL, _E.PENDING_REPLACE):
+    if report.exec_type is not None and _TYPE_SAYS.get(report.exec_type) is state:
         return report.client_order_id or order.client_order_id or ""
     wanted = _KIND_OF[state]
     for request_id, kind in draft.now.pending.items():
@@ -430,7 +430,10 @@ def _pending_key(draft: Draft, report: OrderReport, state: OrderStatus) -> str:
     ]
     if report.client_order_id in order.requests and not unanswered:
         return report.client_order_id or ""
-    return unanswered[0] if unanswered else order.client_order_id or ""
+    if unanswered:
+        return unanswered[0]
+    own = order.client_order_id or ""
+    return "" if own in draft.now.pending else own  # the order's id may stand for the other kind
 
 
 def _rest(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
