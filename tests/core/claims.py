@@ -11,9 +11,11 @@ from fillbook.core.reports import (
     CancelReject,
     CashReport,
     CommissionReport,
+    InstrumentReport,
     OrderReport,
+    SplitReport,
 )
-from fillbook.core.values import ExecType, OrderStatus, Side
+from fillbook.core.values import Contract, ExecType, OrderStatus, Side
 
 _SMALL = ["0", "1", "2", "3", "5", "10"]
 _ODD = [
@@ -125,6 +127,23 @@ cash = st.builds(
     currency=st.just("USD"),
     reason=st.just("FUNDING"),
     ts_event=st.integers(0, 5),  # without a time nothing tells a repetition from a second payment
+)
+
+definitions = st.builds(
+    InstrumentReport,
+    instrument_id=st.sampled_from(["X", "Y"]),
+    contract=st.sampled_from(Contract),
+    multiplier=st.sampled_from([Decimal(1), Decimal(10)]),
+    base_currency=st.sampled_from(["X", "USD", None]),
+    quote_currency=st.sampled_from(["USD", None]),
+)
+
+splits = st.builds(
+    SplitReport,
+    instrument_id=st.sampled_from(["X", "Y"]),
+    numerator=st.sampled_from([Decimal(2), Decimal(3), Decimal(1)]),
+    denominator=st.sampled_from([Decimal(1), Decimal(7)]),
+    ts_event=st.integers(0, 5),
 )
 
 claims = st.one_of(

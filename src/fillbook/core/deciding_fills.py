@@ -30,6 +30,8 @@ from fillbook.core.values import ExecType, Flag, OrderStatus
 __all__ = ["amend_fill", "book_trade", "close_gap", "infer", "settle_inferred"]
 
 _ZERO = Decimal(0)
+_INFERRED = "inferred-"
+"""What the ids of inferred fills begin with; the log refuses a second fill under one."""
 _BEFORE_FILLS = {ExecType.NEW, ExecType.PENDING_NEW, ExecType.TRIGGERED}
 
 
@@ -50,6 +52,10 @@ def book_trade(draft: Draft, report: OrderReport) -> bool:
             return False
         return True
     if qty is None or qty <= 0 or known is not None:
+        return False
+    if identity is not None and identity.startswith(_INFERRED):
+        draft.dispute("FILL_DIFFERS", _told(identity, report.last_qty, report.last_px),
+                      "an id that only inferred fills have")  # fmt: skip
         return False
     px = _traded_px(draft, report, qty)
     if identity is None:
@@ -476,7 +482,7 @@ def infer(
     fill_no = draft.next_fill_no
     draft.next_fill_no += 1
     held = EXACT.subtract(claimed, qty)
-    identity = f"inferred-{fill_no}:{plain(held)}-{plain(claimed)}"
+    identity = f"{_INFERRED}{fill_no}:{plain(held)}-{plain(claimed)}"
     draft.fills[fill_no] = Fill(
         fill_no, identity, None, qty, px, qty, px, draft.ts_event, claimed, is_inferred=True
     )
