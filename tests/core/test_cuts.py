@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Desk, ListLog, a_fee, a_fill, a_report, an_intent
-from core.claims import claims, definitions, splits
+from core.claims import claims, deals, definitions, splits
 from core.venue_histories import arrivals
 from fillbook.core.book import Book
 from fillbook.core.orders import Order, Standing
@@ -18,7 +18,7 @@ from fillbook.core.replaying import book_state, replay, restore
 from fillbook.core.values import ExecType
 from fillbook.log.columns import STATUS_OF_CODE, hot_columns
 
-nonsense = st.lists(claims | claims | definitions | splits, min_size=1, max_size=8)
+nonsense = st.lists(claims | deals | definitions | splits, min_size=1, max_size=8)
 histories = nonsense | arrivals | st.tuples(arrivals, nonsense).map(lambda both: both[0] + both[1])
 
 
