@@ -31,8 +31,9 @@ from fillbook.core.events import (
     OrderFilled,
 )
 from fillbook.core.exact import EXACT, ROUNDED
+from fillbook.core.holdings import value_at
 from fillbook.core.policies import FillPolicy
-from fillbook.core.positions import Position, value_at
+from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Side
 
 nonsense = st.lists(claims | claims | definitions | splits, max_size=6)

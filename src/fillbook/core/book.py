@@ -23,10 +23,10 @@ from fillbook.core.events import (
     PositionReported,
 )
 from fillbook.core.folding import fold_order, open_order
+from fillbook.core.holdings import PositionView
 from fillbook.core.lifecycle import Lifecycle, new_lifecycle
 from fillbook.core.orders import Order
 from fillbook.core.position_book import PositionBook
-from fillbook.core.positions import PositionView
 from fillbook.core.values import OrderStatus
 
 __all__ = ["Book", "History", "Recorded", "fold"]

@@ -25,8 +25,9 @@ from fillbook.core.events import (
 )
 from fillbook.core.exact import EXACT
 from fillbook.core.folding import apply_states, fold_order, open_order
+from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
-from fillbook.core.positions import Position, PositionView
+from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Flag
 from fillbook.log.port import LEDGER_STREAM, Reader, Record
 
