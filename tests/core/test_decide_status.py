@@ -236,6 +236,13 @@ def test_an_amendment_without_an_id_of_its_own_is_known_by_its_time(kind: ExecTy
     assert desk.say(a_report(kind, order_qty="13", ts_event=6)).events != ()
 
 
+def test_a_replacement_while_a_cancel_is_pending_is_told_once():
+    report = a_report(_E.REPLACED, order_status=_S.PENDING_CANCEL, order_qty="12", ts_event=5)
+    desk = after(told(_S.NEW, ts_event=1), report)
+    assert desk.say(report).events == ()
+    assert status_of(desk) is _S.PENDING_CANCEL
+
+
 def test_what_was_said_earlier_and_comes_later_changes_no_terms():
     desk = after(told(_S.NEW, ts_event=1), a_report(_E.RESTATED, order_qty="12", ts_event=9))
     desk.say(a_report(_E.RESTATED, order_qty="11", ts_event=5))

@@ -158,8 +158,11 @@ def _is_repeated(draft: Draft, before: Standing, report: OrderReport, is_current
     request = order.requests.get(report.client_order_id or "")
     if request is not None and not request.is_answered:
         return False
+    then = now.copy()
+    if report.order_status in _PENDING:  # what it prints as pending it has not answered
+        then.pending = before.pending
     return (
-        before.is_same(now)
+        before.is_same(then)
         and report.ts_event <= before.told.get("TERMS", -1)
         and (not is_current or report.limit_px in (None, order.limit_px))
         and (not is_current or report.stop_px in (None, order.stop_px))
@@ -190,6 +193,7 @@ def _replace(draft: Draft, report: OrderReport) -> None:
         now.reopen(report.ts_event)
     now.accept()
     if _is_repeated(draft, before, report, current):
+        draft.now = before
         return
     draft.emit(
         OrderReplaced,
@@ -219,6 +223,7 @@ def _restate(draft: Draft, report: OrderReport) -> None:
         now.reopen(report.ts_event)
     now.accept()
     if _is_repeated(draft, before, report, current):
+        draft.now = before
         return
     draft.emit(
         OrderRestated,
