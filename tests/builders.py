@@ -4,6 +4,7 @@ Amounts are written as text and become canonical `Decimal`s.  A `Desk` is the wh
 memory: book, recorder and log; after every event it checks what must hold of any book.
 """
 
+import json
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from fillbook.core.folding import drift
 from fillbook.core.lifecycle import Lifecycle
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
+from fillbook.core.replaying import book_state, restore
 from fillbook.core.reports import (
     CancelReject,
     CashReport,
@@ -273,14 +275,22 @@ class Desk:
     ) -> None:
         self.log = ListLog()
         self.policy = policy
-        self.book = CheckedBook(self.log, machine, keep_closed)
+        self._take(CheckedBook(self.log, machine, keep_closed))
+        self.said = 0
+
+    def _take(self, book: Book) -> None:
+        self.book = book
         self.recorder = Recorder(
-            self.book,
+            book,
             self.log.append,  # type: ignore[arg-type]
             self.log.keys.__contains__,
-            policy=policy,
+            policy=self.policy,
         )
-        self.said = 0
+
+    def restart(self) -> None:
+        """Go on with the book that a snapshot of this one gives back."""
+        state = json.loads(json.dumps(book_state(self.book)))
+        self._take(restore(state, self.log))
 
     def say(self, *contents: Command | Report) -> Judgement:
         """Record messages; return what came of the last."""
@@ -297,7 +307,7 @@ class Desk:
     def wait_until(self, now_ns: int) -> list[str]:
         """Let the time pass to *now_ns* and infer what is overdue; return the events' types."""
         types = []
-        for order in list(self.book.resident_orders()):
+        for order in self.orders():
             for event in decide_overdue(order, now_ns, self.policy):
                 self.recorder._message, self.recorder._cause = (
                     Message(0, "overdue", None, b""),

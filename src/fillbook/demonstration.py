@@ -15,8 +15,8 @@ from fillbook.brokers.jsonlines_out import to_row
 from fillbook.brokers.paper_day import Day, play_day
 from fillbook.brokers.port import Message
 from fillbook.core.events import LedgerCreated
+from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
-from fillbook.core.positions import PositionView
 from fillbook.core.values import Source
 from fillbook.errors import LogError
 from fillbook.feedback.recorder import Judgement, Recorder

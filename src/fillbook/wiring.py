@@ -65,8 +65,8 @@ SNAPSHOT_EVERY = 5000
 """Events between two snapshots that a clean stop saves."""
 
 _REDUCERS = (
-    "book", "deciding_status", "events", "exact", "folding", "lifecycle", "orders", "position_book",
-    "positions", "replaying", "values",
+    "book", "deciding_status", "events", "exact", "folding", "holdings", "lifecycle", "orders",
+    "position_book", "positions", "replaying", "values",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
@@ -10,9 +11,11 @@ from fillbook.core.reports import (
     CancelReject,
     CashReport,
     CommissionReport,
+    InstrumentReport,
     OrderReport,
+    SplitReport,
 )
-from fillbook.core.values import ExecType, OrderStatus, Side
+from fillbook.core.values import Contract, ExecType, OrderStatus, Side
 
 _SMALL = ["0", "1", "2", "3", "5", "10"]
 _ODD = [
@@ -34,7 +37,15 @@ def _amounts(texts: list[str]) -> st.SearchStrategy[Decimal | None]:
 qtys = _amounts([*_SMALL, *_SMALL, *_ODD])
 positive_qtys = _amounts([*_SMALL[1:], *_SMALL[1:], *_ODD])
 pxs = _amounts([*_SMALL, *_SMALL, *_ODD, "-1", "-0.5", "100.25"])
-some_pxs = pxs.filter(lambda px: px is not None)
+some_pxs = st.sampled_from([decimal_of(text) for text in [*_SMALL, *_ODD, "-1", "-0.5", "100.25"]])
+
+
+def _named(report: OrderReport) -> OrderReport:
+    """Give the report an id of its order; readers let none in without."""
+    if report.client_order_id or report.venue_order_id:
+        return report
+    return evolve(report, client_order_id="A")
+
 
 order_reports = st.builds(
     OrderReport,
@@ -67,7 +78,7 @@ order_reports = st.builds(
     poss_dup=st.booleans(),
     ts_event=_TIMES,
     ts_received=_TIMES,
-)
+).map(_named)
 
 intents = st.builds(
     SubmitOrder,
@@ -126,7 +137,50 @@ cash = st.builds(
     ts_event=st.integers(0, 5),  # without a time nothing tells a repetition from a second payment
 )
 
+definitions = st.builds(
+    InstrumentReport,
+    instrument_id=st.sampled_from(["X", "Y", "SBER"]),
+    contract=st.sampled_from(Contract),
+    multiplier=st.sampled_from([Decimal(1), Decimal(10)]),
+    base_currency=st.sampled_from(["X", "USD", None]),
+    quote_currency=st.sampled_from(["USD", None]),
+)
+
+splits = st.builds(
+    SplitReport,
+    instrument_id=st.sampled_from(["X", "Y", "SBER"]),
+    numerator=st.sampled_from([Decimal(2), Decimal(3), Decimal(1)]),
+    denominator=st.sampled_from([Decimal(1), Decimal(7)]),
+    ts_event=st.integers(0, 5),
+)
+
+deals = st.builds(
+    lambda order, kind, number, **told: OrderReport(
+        client_order_id=order,
+        side=Side.BUY if order in ("A", "B") else Side.SELL,
+        instrument_id="X",
+        exec_type=kind,
+        trade_id=f"T{number}" if kind is ExecType.TRADE else None,
+        exec_ref_id=None if kind is ExecType.TRADE else f"T{number}",
+        **told,
+    ),
+    st.sampled_from(_IDS[:4]),
+    st.sampled_from([*[ExecType.TRADE] * 6, ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT]),
+    st.integers(1, 6),
+    last_qty=st.sampled_from([decimal_of(text) for text in _SMALL[1:]]),
+    last_px=st.sampled_from([decimal_of(text) for text in ["3", "7", "100.25", "99.5"]]),
+    commission=st.sampled_from([None, decimal_of("0.1"), decimal_of("-0.3"), decimal_of("4")]),
+    commission_currency=st.sampled_from(["USD", "X"]),
+)
+"""Trades in X that make sense, of two buying and two selling orders, now and then amended."""
+
 claims = st.one_of(
     order_reports, order_reports, order_reports, order_reports, intents, cancels, replaces,
     refusals, fees, cash,
 )  # fmt: skip
+timed_claims = st.builds(
+    lambda claim, ts: evolve(claim, ts_event=ts) if claim.ts_event is None else claim,
+    claims,
+    st.integers(0, 6),
+)
+"""The same, each with the time of what it tells, as a venue's messages have."""

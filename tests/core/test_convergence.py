@@ -6,71 +6,14 @@ comes before the reopening is disputed, and stays so).
 """
 
 from decimal import Decimal
-from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import Desk
+from core.venue_histories import a_history, an_arrival
 from fillbook.core.reports import OrderReport
-from fillbook.core.values import ExecType, OrderStatus, Side
-
-_E, _S = ExecType, OrderStatus
-_PXS = ["100", "101", "99.5", "100.25"]
-
-
-def a_history(seed: int, coarse: bool = False) -> list[OrderReport]:
-    """Return what a venue said of one order, in the order it happened, each with its own time."""
-    random = Random(seed)
-    qty = Decimal(random.choice([10, 20]))
-    fills: dict[str, tuple[Decimal, Decimal]] = {}
-    told: list[OrderReport] = []
-
-    def total() -> Decimal:
-        return sum((each[0] for each in fills.values()), Decimal(0))
-
-    def say(exec_type: ExecType | None, status: OrderStatus, **more: Any) -> None:
-        cum = total()
-        value = sum((each[0] * each[1] for each in fills.values()), Decimal(0))
-        number = len(told) + 1
-        told.append(
-            OrderReport(
-                client_order_id="R-1", venue_order_id="V-1", instrument_id="SBER", side=Side.BUY,
-                exec_type=exec_type, order_status=status, order_qty=qty, cum_qty=cum,
-                avg_px=value / cum if cum else None, ts_event=1000 * number,
-                exec_id=None if exec_type is None else f"E-{number}", **more,
-            )
-        )  # fmt: skip
-
-    def status() -> OrderStatus:
-        cum = total()
-        return _S.FILLED if cum >= qty else _S.PARTIALLY_FILLED if cum else _S.NEW
-
-    say(_E.NEW, _S.NEW)
-    for step in range(random.randint(2, 6)):
-        choice = random.random()
-        if choice < 0.6 and total() < qty:
-            part = Decimal(random.randint(1, int(qty - total())))
-            px = Decimal(random.choice(_PXS))
-            fills[f"E-{len(told) + 1}"] = (part, px)
-            say(_E.TRADE, status(), last_qty=part, last_px=px, trade_id=f"T-{step}")
-        elif choice < 0.7 and fills:
-            named = random.choice(sorted(fills))
-            del fills[named]
-            say(_E.TRADE_CANCEL, status(), exec_ref_id=named)
-        elif choice < 0.8 and fills:
-            named = random.choice(sorted(fills))
-            part, px = Decimal(1), Decimal(random.choice(_PXS))
-            del fills[named]
-            fills[f"E-{len(told) + 1}"] = (part, px)
-            say(_E.TRADE_CORRECT, status(), exec_ref_id=named, last_qty=part, last_px=px)
-        else:
-            say(None, status())
-    if random.random() < 0.5 and total() < qty:
-        how = random.choice([_S.CANCELED, _S.EXPIRED])
-        say(_E(how.value), how)
-    return told
 
 
 def book_of(messages: list[OrderReport]) -> dict[str, Any]:
@@ -109,9 +52,7 @@ def order_position(desk: Desk) -> int:
 def test_any_arrival_of_one_history_ends_in_the_same_book(history_seed, arrival_seed):
     """Interleaved, delayed and repeated, as streams and polls deliver it."""
     history = a_history(history_seed)
-    random = Random(arrival_seed)
-    arrived = history + random.sample(history, random.randint(0, len(history)))
-    random.shuffle(arrived)
+    arrived = an_arrival(history, arrival_seed)
 
     straight = book_of(history)
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fillbook.core.events import InstrumentDefined
+from fillbook.core.holdings import value_at
 from fillbook.core.lots import LotBook, LotView
-from fillbook.core.positions import Position, value_at
+from fillbook.core.positions import Position
 from fillbook.core.values import Contract
 
 LINEAR, INVERSE, SPOT = Contract.LINEAR, Contract.INVERSE, Contract.SPOT

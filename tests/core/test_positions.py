@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fillbook.core.events import InstrumentDefined
 from fillbook.core.exact import EXACT, scaled
-from fillbook.core.positions import Position, PositionView, pnl_currency, value_at
+from fillbook.core.holdings import PositionView, pnl_currency, value_at
+from fillbook.core.positions import Position
 from fillbook.core.values import Contract
 
 LINEAR, INVERSE, SPOT = Contract.LINEAR, Contract.INVERSE, Contract.SPOT

@@ -82,13 +82,8 @@ class LineReader:
                 lines.pop()
                 start = self._end
                 for number, data in enumerate(lines, number + 1):  # noqa: B020 (counts on)
-                    length = len(data)
-                    if length <= self._limit:
-                        yield Line(number, start, data)
-                    else:
-                        digest = hashlib.sha256(data).digest()
-                        yield Line(number, start, data[:HEAD_BYTES], length, digest)
-                    self._end = start = start + length + 1
+                    yield self._line(number, start, data)
+                    self._end = start = start + len(data) + 1
                 self._hash.update(block)
                 self._hashed = start
                 self._block = b""
@@ -105,7 +100,13 @@ class LineReader:
                     self._hashed = self._end = line.start + line.length + 1
                 pieces, held = [], 0
         if held:
-            yield Line(number + 1, self._end, b"".join(pieces))
+            yield self._line(number + 1, self._end, b"".join(pieces))
+
+    def _line(self, number: int, start: int, data: bytes) -> Line:
+        if len(data) <= self._limit:
+            return Line(number, start, data)
+        digest = hashlib.sha256(data).digest()
+        return Line(number, start, data[:HEAD_BYTES], len(data), digest)
 
     def _long_line(
         self, pieces: list[bytes], number: int

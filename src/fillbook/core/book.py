@@ -10,6 +10,7 @@ Needs neither SQLite nor a clock.  Where the records come from again is `History
 without one the book keeps everything it was given.
 """
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol
@@ -24,10 +25,10 @@ from fillbook.core.events import (
     PositionReported,
 )
 from fillbook.core.folding import fold_order, open_order
+from fillbook.core.holdings import PositionView
 from fillbook.core.lifecycle import Lifecycle, new_lifecycle
 from fillbook.core.orders import Order
 from fillbook.core.position_book import PositionBook
-from fillbook.core.positions import PositionView
 from fillbook.core.values import OrderStatus
 
 __all__ = ["Book", "History", "Recorded", "fold"]
@@ -115,6 +116,7 @@ class Book:
         self._client_ids: dict[str, int] = {}
         self._venue_ids: dict[str, list[int]] = {}
         self._trade_ids: dict[str, list[int]] = {}
+        self._complete: set[tuple[str, str]] = set()
 
     # ---- the fold
 
@@ -155,24 +157,30 @@ class Book:
         if order is None:
             order = open_order(stream, event)
             self._orders[stream] = order
-        before = len(order.client_order_ids), len(order.venue_order_ids), len(order.fill_ids)
+        before = len(order.client_order_ids), len(order.venue_order_ids), len(order.fills)
         fold_order(order, event, self.machine)
-        if before != (len(order.client_order_ids), len(order.venue_order_ids), len(order.fill_ids)):
+        if before != (len(order.client_order_ids), len(order.venue_order_ids), len(order.fills)):
             self._index(order, before)
         if order.is_closed:
-            self._closed[stream] = None
             self.open.pop(stream, None)
         else:
-            self._closed.pop(stream, None)
             self.open[stream] = order.order_status
+        self._note_closed(order)
+
+    def _note_closed(self, order: Order) -> None:
+        """Note whether the order may be let go of: not while it waits for its fills."""
+        if order.is_closed and order.gap is None:
+            self._closed[order.stream] = None
+        else:
+            self._closed.pop(order.stream, None)
 
     def _index(self, order: Order, before: tuple[int, int, int]) -> None:
         for client_id in order.client_order_ids[before[0] :]:
             self._client_ids[client_id] = order.stream
         for venue_id in order.venue_order_ids[before[1] :]:
-            self._venue_ids.setdefault(venue_id, []).append(order.stream)
-        for fill_id in list(order.fill_ids)[before[2] :]:
-            self._trade_ids.setdefault(fill_id, []).append(order.stream)
+            _list(self._venue_ids, venue_id, order.stream)
+        for fill in list(order.fills.values())[before[2] :]:
+            _list(self._trade_ids, fill.trade_id, order.stream)
 
     def _load(self, stream: int) -> Order | None:
         """Fold an order that is not in memory from its own records; None where it has none."""
@@ -188,8 +196,7 @@ class Book:
         if order is not None:
             self._orders[stream] = order
             self._index(order, (0, 0, 0))
-            if order.is_closed:
-                self._closed[stream] = None
+            self._note_closed(order)
         return order
 
     def trim(self) -> None:
@@ -205,16 +212,18 @@ class Book:
             order = self._orders.pop(stream)
             for client_id in order.client_order_ids:
                 self._client_ids.pop(client_id, None)
-            for ids, known in (
-                (order.venue_order_ids, self._venue_ids),
-                (order.fill_ids, self._trade_ids),
-            ):
-                for each in ids:
-                    streams = [s for s in known.get(each, ()) if s != stream]
-                    if streams:
-                        known[each] = streams
-                    else:
-                        known.pop(each, None)
+            for venue_id in order.venue_order_ids:
+                self._forget("venue", self._venue_ids, venue_id, stream)
+            for fill in order.fills.values():
+                self._forget("trade", self._trade_ids, fill.trade_id, stream)
+
+    def _forget(self, kind: str, known: dict[str, list[int]], each: str, stream: int) -> None:
+        self._complete.discard((kind, each))
+        streams = [other for other in known.get(each, ()) if other != stream]
+        if streams:
+            known[each] = streams
+        else:
+            known.pop(each, None)
 
     # ---- questions
 
@@ -262,21 +271,28 @@ class Book:
     def _by_venue_id(
         self, venue_order_id: str, fits: Callable[[Order], bool] | None
     ) -> Order | None:
-        streams = self._venue_ids.get(venue_order_id)
-        if streams is None and self._history is not None:
-            streams = self._history.find_venue_orders(venue_order_id)
-        for stream in reversed(streams or ()):
+        for stream in reversed(self._streams("venue", self._venue_ids, venue_order_id)):
             order = self.order(stream)
             if fits is None or fits(order):
                 return order
         return None
 
     def find_fills(self, trade_id: str) -> list[Order]:
-        """Return the orders that have a fill with this trade or execution id."""
-        streams = self._trade_ids.get(trade_id)
-        if streams is None:
-            streams = [] if self._history is None else self._history.find_trades(trade_id)
-        return [self.order(stream) for stream in streams]
+        """Return the orders that have a fill with this trade id, by first appearance."""
+        return [self.order(stream) for stream in self._streams("trade", self._trade_ids, trade_id)]
+
+    def _streams(self, kind: str, known: dict[str, list[int]], each: str) -> tuple[int, ...]:
+        """Return the streams that *each* id names, of orders in memory or not.
+
+        Ids repeat, so those in memory may not be all: the history is asked once.
+        """
+        if self._history is not None and (kind, each) not in self._complete:
+            ask = {"venue": self._history.find_venue_orders, "trade": self._history.find_trades}
+            for stream in ask[kind](each):
+                _list(known, each, stream)
+            if each in known:
+                self._complete.add((kind, each))
+        return tuple(known.get(each, ()))
 
     def position_views(self, marks: dict[str, Decimal] | None = None) -> list[PositionView]:
         """Return every position as plain data, by first appearance."""
@@ -295,6 +311,13 @@ class Book:
             if self._history is None:
                 raise LookupError("a stale position needs a history to be folded from")
             self.positions.refold(number, self._history.position_records(number, self.seq))
+
+
+def _list(known: dict[str, list[int]], each: str, stream: int) -> None:
+    """Note that *each* id names *stream*; streams stand by first appearance."""
+    streams = known.setdefault(each, [])
+    if stream not in streams:
+        insort(streams, stream)
 
 
 class _Listed:

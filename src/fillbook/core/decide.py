@@ -63,10 +63,12 @@ def decide(
     if order is None:
         return _discover(report, policy, source)
     draft = Draft(order, report, policy, source)
-    if _is_another_thing(draft, report) or _is_second_order(draft, report):
+    if _is_another_thing(draft, report):
         return tuple(draft.events)
     if _is_seen(order, report) and report.exec_type is not ExecType.TRADE:
         return ()
+    if _is_second_order(draft, report):
+        return tuple(draft.events)
     learn_ids(draft, report)
     _decide_known(draft, report)
     return tuple(draft.events)
@@ -154,6 +156,9 @@ def _is_second_order(draft: Draft, report: OrderReport) -> bool:
         return False
     if report.client_order_id not in draft.order.client_order_ids:
         return False
+    now, ts = draft.now, report.ts_event
+    if now.closed is OrderStatus.REJECTED and ts is not None and now.told.get("CLOSED") == ts:
+        return False  # the order was met in this very rejection, told again
     draft.dispute("SECOND_ORDER", "rejected as a duplicate order", "the first order stands")
     return True
 

@@ -30,6 +30,8 @@ from fillbook.core.values import ExecType, Flag, OrderStatus
 __all__ = ["amend_fill", "book_trade", "close_gap", "infer", "settle_inferred"]
 
 _ZERO = Decimal(0)
+_INFERRED = "inferred-"
+"""What the ids of inferred fills begin with; the log refuses a second fill under one."""
 _BEFORE_FILLS = {ExecType.NEW, ExecType.PENDING_NEW, ExecType.TRIGGERED}
 
 
@@ -50,6 +52,10 @@ def book_trade(draft: Draft, report: OrderReport) -> bool:
             return False
         return True
     if qty is None or qty <= 0 or known is not None:
+        return False
+    if identity is not None and identity.startswith(_INFERRED):
+        draft.dispute("FILL_DIFFERS", _told(identity, report.last_qty, report.last_px),
+                      "an id that only inferred fills have")  # fmt: skip
         return False
     px = _traded_px(draft, report, qty)
     if identity is None:
@@ -124,11 +130,18 @@ def _px_from_average(draft: Draft, report: OrderReport, qty: Decimal) -> Decimal
 
 
 def _same_content(fill: Fill, report: OrderReport) -> bool:
+    """Tell whether the report says of *fill* what we hold.
+
+    A price without a quantity is the last execution's, and what moved may have been several.
+    """
+
     def same(told: Decimal | None, first: Decimal | None, now: Decimal | None) -> bool:
         return told is None or told in (first, now)
 
     return same(report.last_qty, fill.reported_qty, fill.qty) and (
-        fill.reported_px is None or same(report.last_px, fill.reported_px, fill.px)
+        report.last_qty is None
+        or fill.reported_px is None
+        or same(report.last_px, fill.reported_px, fill.px)
     )
 
 
@@ -269,7 +282,7 @@ def _replacement(inferred: Inferred, take: Decimal, px: Decimal | None) -> Repla
 def _shrink(draft: Draft, part: Replacement) -> None:
     """Take the replaced quantity out of the standing and out of what is still inferred."""
     old = draft.fill(part.fill_no)
-    draft.now.add(-old.qty, old.px)
+    draft.now.add(old.qty.copy_negate(), old.px)
     if part.left_qty:
         draft.now.add(part.left_qty, part.left_px)
     draft.fills[part.fill_no] = evolve(old, qty=part.left_qty, px=part.left_px)
@@ -381,7 +394,7 @@ def _hold(draft: Draft, reference: str, amendment: Held, bust: bool, report: Ord
 
 def _apply_amendment(draft: Draft, fill_no: int, reference: str, amendment: Held) -> None:
     fill = draft.fill(fill_no)
-    draft.now.add(-fill.qty, fill.px)
+    draft.now.add(fill.qty.copy_negate(), fill.px)
     changed = (_time_of(draft, amendment), amendment.qty or _ZERO, amendment.px)
     ts = changed[0]
     if ts is not None:
@@ -469,7 +482,7 @@ def infer(
     fill_no = draft.next_fill_no
     draft.next_fill_no += 1
     held = EXACT.subtract(claimed, qty)
-    identity = f"inferred-{fill_no}:{plain(held)}-{plain(claimed)}"
+    identity = f"{_INFERRED}{fill_no}:{plain(held)}-{plain(claimed)}"
     draft.fills[fill_no] = Fill(
         fill_no, identity, None, qty, px, qty, px, draft.ts_event, claimed, is_inferred=True
     )

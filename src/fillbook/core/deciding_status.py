@@ -30,7 +30,7 @@ from fillbook.core.events import (
     RequestRejected,
 )
 from fillbook.core.exact import plain
-from fillbook.core.orders import Order
+from fillbook.core.orders import Order, Standing
 from fillbook.core.reports import OrderReport
 from fillbook.core.values import ExecType, OrderStatus
 
@@ -146,6 +146,29 @@ def _reopens(draft: Draft, report: OrderReport) -> bool:
     return told in _OPEN or told in _PENDING or (told is None and now.closed is not None)
 
 
+def _is_repeated(draft: Draft, before: Standing, report: OrderReport, is_current: bool) -> bool:
+    """Tell whether an amendment without an id of its own says again, at its time, what we hold.
+
+    *before* is the standing that it was applied to; with later terms on record it `is_current` no
+    more.
+    """
+    order, now = draft.order, draft.now
+    if draft.events or report.ts_event is None or draft.new_client_id or draft.new_venue_id:
+        return False
+    request = order.requests.get(report.client_order_id or "")
+    if request is not None and not request.is_answered:
+        return False
+    then = now.copy()
+    if report.order_status in _PENDING:  # what it prints as pending it has not answered
+        then.pending = before.pending
+    return (
+        before.is_same(then)
+        and report.ts_event <= before.told.get("TERMS", -1)
+        and (not is_current or report.limit_px in (None, order.limit_px))
+        and (not is_current or report.stop_px in (None, order.stop_px))
+    )
+
+
 def _set_terms(draft: Draft, report: OrderReport) -> bool:
     """Take over the report's quantity and prices; False where later terms are on record."""
     now = draft.now
@@ -157,6 +180,7 @@ def _set_terms(draft: Draft, report: OrderReport) -> bool:
 
 def _replace(draft: Draft, report: OrderReport) -> None:
     now, order = draft.now, draft.order
+    before = now.copy()
     reopened = _reopens(draft, report)
     current = _set_terms(draft, report)
     now.answer(
@@ -168,6 +192,9 @@ def _replace(draft: Draft, report: OrderReport) -> None:
     if reopened:
         now.reopen(report.ts_event)
     now.accept()
+    if _is_repeated(draft, before, report, current):
+        draft.now = before
+        return
     draft.emit(
         OrderReplaced,
         limit_px=report.limit_px if current else None,
@@ -179,6 +206,7 @@ def _replace(draft: Draft, report: OrderReport) -> None:
 
 def _restate(draft: Draft, report: OrderReport) -> None:
     now = draft.now
+    before = now.copy()
     reopened = _reopens(draft, report)
     current = _set_terms(draft, report)
     rescaled_from: Decimal | None = None
@@ -194,6 +222,9 @@ def _restate(draft: Draft, report: OrderReport) -> None:
     if reopened:
         now.reopen(report.ts_event)
     now.accept()
+    if _is_repeated(draft, before, report, current):
+        draft.now = before
+        return
     draft.emit(
         OrderRestated,
         limit_px=report.limit_px if current else None,
@@ -236,12 +267,25 @@ def apply_status(draft: Draft, report: OrderReport) -> None:
     by_type = None if report.is_snapshot else _TYPE_SAYS.get(report.exec_type)  # type: ignore[arg-type]
     if _speaks_of_old_leg(draft.order, report):
         return
-    if by_type is not None:
+    if by_type is not None and not _is_overtaken(draft, report):
         _apply_one(draft, report, by_type)
     if told is not None and told is not by_type:
         _apply_one(draft, report, told)
     if report.is_snapshot:
         _apply_snapshot_terms(draft, report)
+
+
+def _is_overtaken(draft: Draft, report: OrderReport) -> bool:
+    """Tell whether the end that the report prints is on record: its type tells what was before.
+
+    A report may say by its type that the order rests and by its status that it is over, or lost.
+    """
+    now, ts, told = draft.now, report.ts_event, report.order_status
+    if ts is None or told is None:
+        return False
+    if told is _S.UNKNOWN:
+        return now.is_lost and now.told.get("LOST") == ts
+    return now.closed is told and now.told.get("CLOSED") == ts
 
 
 def _speaks_of_old_leg(order: Order, report: OrderReport) -> bool:
@@ -279,8 +323,11 @@ def _open(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
     triggered = report.exec_type is _E.TRIGGERED
     if report.is_snapshot and _contradicts_close(draft, report, state):
         return
-    if not now.is_accepted or now.is_lost or (triggered and not draft.events):
+    is_news = triggered and now.triggers_anew(report.ts_event)
+    if not now.is_accepted or now.is_lost or is_news:
         now.accept()
+        if triggered:
+            now.trigger(report.ts_event)
         if now.order_qty is None and report.order_qty is not None:
             now.set_terms(report.order_qty, report.ts_event)
         draft.emit(OrderTriggered if triggered else OrderAccepted)
@@ -297,7 +344,8 @@ def _open(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
         if now.day_leaves_qty is not None and now.admits("DAY", report.ts_event):
             cleared.append("DAY")
             now.finish_day(None, report.ts_event)
-    if now.passing is not None and now.admits("PASSING", report.ts_event):
+    rests = report.exec_type in (_E.STOPPED, _E.SUSPENDED)  # then its status only ranks lower
+    if now.passing is not None and not rests and now.admits("PASSING", report.ts_event):
         cleared.append("PASSING")
         now.pass_through(None, report.ts_event)
     if cleared:
@@ -342,8 +390,11 @@ def reject_request(draft: Draft, report: OrderReport) -> None:
     request = order.requests.get(report.client_order_id or "")
     kind = request.kind if request is not None else "CANCEL"
     ids = answered_ids(order, report.client_order_id, report.orig_client_order_id, kind)
-    refusal = (draft.request_id, report.reason, report.text, report.ts_event)
-    if not ids and (refusal in order.refusals or (request is not None and request.is_answered)):
+    told = (report.reason, report.text, report.ts_event)
+    # an order without an id of ours takes the first it is named by, which is then no request's
+    under = (draft.request_id, report.client_order_id)
+    is_known = any((each, *told) in order.refusals for each in under)
+    if not ids and (is_known or (request is not None and request.is_answered)):
         return
     draft.now.answer(ids, report.ts_event)
     draft.emit(
@@ -371,7 +422,7 @@ def _pend(draft: Draft, report: OrderReport, state: OrderStatus) -> None:
 def _pending_key(draft: Draft, report: OrderReport, state: OrderStatus) -> str:
     """Return the request that is pending: the one named, else one of its kind without answer."""
     order = draft.order
-    if report.exec_type in (_E.PENDING_CANCEL, _E.PENDING_REPLACE):
+    if report.exec_type is not None and _TYPE_SAYS.get(report.exec_type) is state:
         return report.client_order_id or order.client_order_id or ""
     wanted = _KIND_OF[state]
     for request_id, kind in draft.now.pending.items():
@@ -384,7 +435,10 @@ def _pending_key(draft: Draft, report: OrderReport, state: OrderStatus) -> str:
     ]
     if report.client_order_id in order.requests and not unanswered:
         return report.client_order_id or ""
-    return unanswered[0] if unanswered else order.client_order_id or ""
+    if unanswered:
+        return unanswered[0]
+    own = order.client_order_id or ""
+    return "" if own in draft.now.pending else own  # the order's id may stand for the other kind
 
 
 def _rest(draft: Draft, report: OrderReport, state: OrderStatus) -> None:

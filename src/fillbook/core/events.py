@@ -471,7 +471,7 @@ class OrderDisputed(OrderEvent):
     Attributes:
         why: What contradicts: `CUM_QTY_BELOW`, `ORDER_QTY_BELOW_FILLED`, `CLOSED_BEFORE`,
             `FILL_DIFFERS`, `ORDER_DIFFERS`, `INSTRUMENT_DIFFERS`, `SIDE_DIFFERS`,
-            `SECOND_ORDER`, `REQUEST_DIFFERS`, `AMENDMENT_DIFFERS`.
+            `SECOND_ORDER`, `REQUEST_DIFFERS`, `AMENDMENT_UNNAMED`.
         claim: What was claimed, in words.
         held: What the record holds against it, in words.
     """

@@ -6,6 +6,7 @@ again; `drift` names the first difference, and `verify` asks for it at every eve
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
@@ -289,6 +290,8 @@ def _received(order: Order, event: OrderReceived) -> None:
 
 def _accepted(order: Order, event: OrderAccepted | OrderTriggered) -> None:
     order.standing.accept()
+    if isinstance(event, OrderTriggered):
+        order.standing.trigger(event.ts_event)
     if order.standing.order_qty is None:
         order.standing.set_terms(event.order_qty, event.ts_event)
 
@@ -333,9 +336,7 @@ def _rests(state: OrderStatus) -> Callable[[Order, Any], None]:
 
 def _done_for_day(order: Order, event: OrderDoneForDay) -> None:
     left = event.leaves_qty
-    order.standing.finish_day(
-        event.cum_qty - event.cum_qty if left is None else left, event.ts_event
-    )
+    order.standing.finish_day(Decimal(0) if left is None else left, event.ts_event)
 
 
 def _calculated(order: Order, event: OrderCalculated) -> None:
@@ -376,7 +377,7 @@ def _filled(order: Order, event: OrderFilled) -> None:
 
 def _shrink(order: Order, part: Replacement) -> None:
     fill = order.fills[part.fill_no]
-    order.standing.add(-fill.qty, fill.px)
+    order.standing.add(fill.qty.copy_negate(), fill.px)
     if part.left_qty:
         order.standing.add(part.left_qty, part.left_px)
     order.fills[part.fill_no] = evolve(fill, qty=part.left_qty, px=part.left_px)
@@ -407,10 +408,10 @@ def _released(order: Order, event: InferredFillReleased) -> None:
 
 def _busted(order: Order, event: FillBusted) -> None:
     fill = order.fills[event.fill_no]
-    order.standing.add(-fill.qty, fill.px)
-    zero = fill.qty - fill.qty
+    order.standing.add(fill.qty.copy_negate(), fill.px)
+    zero = Decimal(0)
     for currency, amount in fill.commissions.items():
-        _charge(order, fill, currency, -amount)
+        _charge(order, fill, currency, amount.copy_negate())
     order.fills[event.fill_no] = evolve(
         fill, qty=zero, is_busted=True, history=[*fill.history, (event.ts_event, zero, None)],
         commissions={},
@@ -420,7 +421,7 @@ def _busted(order: Order, event: FillBusted) -> None:
 
 def _corrected(order: Order, event: FillCorrected) -> None:
     fill = order.fills[event.fill_no]
-    order.standing.add(-fill.qty, fill.px)
+    order.standing.add(fill.qty.copy_negate(), fill.px)
     order.standing.add(event.last_qty, event.last_px)
     order.fills[event.fill_no] = evolve(
         fill, qty=event.last_qty, px=event.last_px, is_busted=False,
@@ -443,7 +444,7 @@ def _commission_changed(order: Order, event: CommissionChanged) -> None:
     fill = order.fills[event.fill_no]
     prior = fill.commissions.get(event.commission_currency)
     if prior is not None:
-        _charge(order, fill, event.commission_currency, -prior)
+        _charge(order, fill, event.commission_currency, prior.copy_negate())
     _charge(order, fill, event.commission_currency, event.commission)
     fill.commissions[event.commission_currency] = event.commission
 

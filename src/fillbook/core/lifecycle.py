@@ -194,6 +194,11 @@ class Lifecycle(Machine):
         if name in Lifecycle._LISTS:
             self.recompile()
 
+    def remove_transition(self, trigger: str, source: Any = "*", dest: Any = "*") -> None:
+        """Take steps out of the law; a trigger that leads nowhere any more is gone."""
+        super().remove_transition(trigger, source, dest)
+        self.recompile()
+
     def move(self, order: HasStatus, new: OrderStatus) -> None:
         """Bring *order* to status *new*; nothing where it is there already.
 

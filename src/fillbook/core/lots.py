@@ -15,16 +15,16 @@ from attrs import asdict, evolve, frozen
 
 from fillbook.core.events import InstrumentDefined
 from fillbook.core.exact import EXACT, plain
-from fillbook.core.positions import (
+from fillbook.core.holdings import (
     ONE,
     ZERO,
     Holding,
-    Position,
     PositionView,
     split_qty,
     text_of,
     value_at,
 )
+from fillbook.core.positions import Position
 from fillbook.core.values import Contract
 
 __all__ = ["ClosedLot", "LotBook", "LotView", "OpenLot"]

@@ -122,8 +122,8 @@ class Standing:
         is_calculated, is_lost: The venue settled the figures; we lost track.
         is_absent: It is closed because it never reached the venue, on evidence of our own.
         told: When each of these was last told, by the venue's clock: `CLOSED`, `PENDING`,
-            `PASSING`, `DAY`, `TERMS`, `LOST`.  What was said earlier and comes later changes
-            nothing, so the order of arrival does not matter.
+            `PASSING`, `DAY`, `TERMS`, `TRIGGERED`, `LOST`.  What was said earlier and comes later
+            changes nothing, so the order of arrival does not matter.
     """
 
     __slots__ = (
@@ -177,6 +177,10 @@ class Standing:
         twin.is_lost = self.is_lost
         twin.is_absent = self.is_absent
         return twin
+
+    def is_same(self, other: "Standing") -> bool:
+        """Tell whether this standing is the other in everything."""
+        return all(getattr(self, name) == getattr(other, name) for name in Standing.__slots__)
 
     # ---- what follows from the states
 
@@ -271,6 +275,14 @@ class Standing:
         """Note that the venue works the order."""
         self.is_received = self.is_accepted = True
         self.is_lost = False
+
+    def triggers_anew(self, ts: int | None) -> bool:
+        """Tell whether being triggered at *ts* is not on record yet."""
+        return ts is None or self.told.get("TRIGGERED") != ts
+
+    def trigger(self, ts: int | None) -> None:
+        """Note that a stop order was triggered, which the status does not show."""
+        self._tell("TRIGGERED", ts)
 
     def set_terms(self, order_qty: Decimal | None, ts: int | None) -> None:
         """Note what the order asks for."""

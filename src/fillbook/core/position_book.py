@@ -387,4 +387,4 @@ def _count(position: Position | LotBook, sign: int, qty: Decimal, px: Decimal | 
         if units is not None and price is not None:
             position.trade(units * sign, price)
             return
-    position.trade_exact(qty * sign, px)
+    position.trade_exact(qty if sign > 0 else qty.copy_negate(), px)

@@ -23,9 +23,11 @@ from fillbook.core.events import (
     OrderReplaceRequested,
     OrderSubmitted,
 )
+from fillbook.core.exact import EXACT
 from fillbook.core.folding import apply_states, fold_order, open_order
+from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
-from fillbook.core.positions import Position, PositionView
+from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Flag
 from fillbook.log.port import LEDGER_STREAM, Reader, Record
 
@@ -170,10 +172,12 @@ def _order_at(
         if fill.is_inferred and Flag.INFERRED not in order.flags:
             order.flags.append(Flag.INFERRED)
         for currency, fee in fill.commissions.items():
-            order.commissions[currency] = order.commissions.get(currency, Decimal(0)) + fee
+            paid = order.commissions.get(currency, Decimal(0))
+            order.commissions[currency] = EXACT.add(paid, fee)
         key = (order.account_id, order.instrument_id)
+        signed = qty if order.sign > 0 else qty.copy_negate()
         entries.setdefault(key, []).append(
-            _Entry(when, seq, _trade(qty * order.sign, px, dict(fill.commissions)))
+            _Entry(when, seq, _trade(signed, px, dict(fill.commissions)))
         )
     order.order_status = order.standing.status()
     order.ts_closed = order.ts_closed if order.is_closed else None
