@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from fillbook.core.events import Event
-from fillbook.core.positions import PositionView
+from fillbook.core.holdings import PositionView
 from fillbook.robot import Amount, NewOrder, OrderHandle, Robot
 
 __all__ = ["AsyncOrder", "AsyncRobot"]

@@ -20,9 +20,9 @@ from fillbook.brokers.live import Broker
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.events import Event, FillInferred, OrderEvent, OrderFilled
 from fillbook.core.exact import decimal_of
+from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
 from fillbook.core.policies import KEEP, PartialFills
-from fillbook.core.positions import PositionView
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
 from fillbook.core.values import OrderStatus, Side
 from fillbook.errors import BadRequest, BadValue, RobotClosed

@@ -40,6 +40,7 @@ _LAST_S = 1200
 _TICK_NS = 1_000_000
 _POLICIES = (None, None, None, None, "CANCEL_REST", "MINIMUM:5", "CANCEL_AFTER:20")
 _WRONG = 0.04
+_SETTINGS = Settings(most_rejects=None, most_unknown_ns=None)  # no operator is there to resume
 
 
 @frozen(kw_only=True)
@@ -58,7 +59,7 @@ class Wishes:
     minutes: int = 20
     most_crashes: int = 2
     capabilities: Capabilities = PAPER
-    settings: Settings = Settings(most_rejects=None, most_unknown_ns=None)
+    settings: Settings = _SETTINGS
 
 
 @define(eq=False)
@@ -204,12 +205,12 @@ class _Robot:
     def _side(self, listing: Listing, order_qty: Decimal, *, is_buy: bool) -> Side:
         if is_buy:
             return Side.BUY
-        held = self.broker.exchange.held_qty(listing.instrument_id)
+        held = self.broker.market.held_qty(listing.instrument_id)
         return Side.SELL_SHORT if listing.shorts and held < order_qty else Side.SELL
 
     def _px(self, listing: Listing, *, is_buy: bool) -> Decimal:
         """Return a price close to where the market is."""
-        bid, ask = self.broker.exchange.quote(listing.instrument_id)
+        bid, ask = self.broker.market.quote(listing.instrument_id)
         near = (ask if is_buy else bid) or listing.start_px
         steps = EXACT.multiply(Decimal(self.random.randrange(-3, 4)), listing.px_step)
         return EXACT.add(near, steps)
@@ -224,7 +225,7 @@ class _Robot:
             if self.random.random() < 0.6 or order.limit_px is None:
                 self.tracker.cancel(order, self.now)
             else:
-                step = self.broker.exchange.listings[order.instrument_id].px_step
+                step = self.broker.market.listings[order.instrument_id].px_step
                 towards = EXACT.add if self.random.random() < 0.5 else EXACT.subtract
                 self.tracker.replace(order, self.now, limit_px=towards(order.limit_px, step))
         except RequestRefused:

@@ -65,8 +65,8 @@ SNAPSHOT_EVERY = 5000
 """Events between two snapshots that a clean stop saves."""
 
 _REDUCERS = (
-    "book", "deciding_status", "events", "exact", "folding", "holdings", "lifecycle", "orders",
-    "position_book", "positions", "replaying", "values",
+    "book", "control", "deciding_status", "events", "exact", "folding", "holdings", "lifecycle",
+    "orders", "position_book", "positions", "replaying", "robot_events", "values",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ A `story.robot` has one step a line:
     {"do": "submit", "order": {…}}                     as in `story.jsonl`
     {"do": "cancel", "order": "R-1"}
     {"do": "replace", "order": "R-1", "limit_px": "101"}
-    {"do": "answer", "call": "submit", "rows": […]}    the oldest such call is answered with messages
+    {"do": "answer", "call": "submit", "rows": […]}    the oldest such call is answered
     {"do": "fail", "call": "submit", "text": "…"}      … or fails
     {"do": "refuse", "call": "submit", "reason": "…", "text": "…"}   … or is refused
     {"do": "hear", "rows": […]}                        the stream brings messages

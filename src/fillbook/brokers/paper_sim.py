@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from fillbook.brokers.jsonlines_out import KINDS, to_jsonl
 from fillbook.brokers.live import BrokerRefused, Capabilities, NotSent, OrderRef
+from fillbook.brokers.paper import PaperExchange
 from fillbook.brokers.paper_desk import Desk
 from fillbook.brokers.paper_faults import Dice, FaultPlan
 from fillbook.brokers.paper_market import LISTINGS, Listing
@@ -187,6 +188,11 @@ class SimulatedBroker:
     def now_ns(self) -> int:
         """The broker's clock, which never goes back."""
         return self._now_ns
+
+    @property
+    def market(self) -> PaperExchange:
+        """The exchange, only to look at: quotes, what is held."""
+        return self._desk.exchange
 
     @property
     def next_ns(self) -> int:
