@@ -1,27 +1,21 @@
-"""Play a trading day on the paper exchange into a ledger, as a robot would have lived it.
-
-Each message is recorded the moment it is sent or seen, durably, one by one.
-"""
+"""Play a trading day on the paper exchange into a ledger, as a robot lives it, faults and all."""
 
 from collections import Counter
-from decimal import Decimal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
 from fillbook.audit.verify import verify
-from fillbook.brokers.jsonlines_out import to_row
-from fillbook.brokers.paper_day import Day, play_day
-from fillbook.brokers.port import Message
-from fillbook.core.events import LedgerCreated
+from fillbook.brokers.paper_faults import FaultPlan
+from fillbook.core.events import LedgerCreated, OrderEvent
 from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
-from fillbook.core.values import Source
 from fillbook.errors import LogError
-from fillbook.feedback.recorder import Judgement, Recorder
 from fillbook.forensics.replay import orders_upto
-from fillbook.wiring import open_log, open_reader, recover, save_state
+from fillbook.log.port import Record
+from fillbook.simulated_day import Wishes, live
+from fillbook.wiring import open_reader, recover
 
 __all__ = ["ROBOT", "DemoResult", "is_demo", "play_demo"]
 
@@ -33,23 +27,23 @@ class DemoResult:
     """A day and what the book made of it.
 
     Attributes:
-        message_count, outcomes: What was sent and seen, and what came of it.
+        call_count, outcomes: Calls that were made; messages of the stream by what came of them.
         orders, positions: The book.
-        odd: What was odd, each with an example.
+        survived: What went wrong, how often, each with an example.
+        differences: How the book differs from the exchange's own; empty where it agrees.
         head_seq, head_hash: Where the ledger ends.
         is_whole: It verifies.
-        agrees: The exchange's own books show the same quantities.
     """
 
-    message_count: int
+    call_count: int
     outcomes: Counter[str]
     orders: list[Order]
     positions: list[PositionView]
-    odd: list[tuple[str, str]]
+    survived: list[tuple[str, str]]
+    differences: list[str]
     head_seq: int
     head_hash: str
     is_whole: bool
-    agrees: bool
 
 
 def is_demo(ledger: str) -> bool:
@@ -68,97 +62,82 @@ def is_demo(ledger: str) -> bool:
 
 def play_demo(ledger: str, seed: int, order_count: int) -> DemoResult:
     """Play the day of *seed* into a new ledger and return what the book shows."""
-    day = play_day(seed, order_count)
-    outcomes: Counter[str] = Counter()
-    log = open_log(ledger, robot=ROBOT)
-    try:
-        book = recover(log)
-        recorder = Recorder(
-            book,
-            lambda draft: log.append([draft])[0],
-            lambda key: log.find_key(key) is not None,
-            source=Source.STREAM,
-            actor="ROBOT",
-        )
-        for message in day.messages:
-            row = to_row(message)
-            judgement: Judgement = recorder.record(Message(0, str(row["kind"]), message, b""))
-            outcomes[judgement.outcome] += 1
-        save_state(log, book)
-    finally:
-        log.close()
+    wishes = Wishes(orders=order_count, minutes=max(order_count // 5, 10), most_crashes=3)
+    day = live(seed, FaultPlan.parse("all"), wishes, ledger, ROBOT)
     with open_reader(ledger) as reader:
         book = recover(reader)
+        records = list(reader.records())
         orders = list(orders_upto(reader, book))
-        positions = book.position_views()
         head = reader.head()
-        verdict = verify(reader)
-    return DemoResult(
-        message_count=len(day.messages),
-        outcomes=outcomes,
-        orders=orders,
-        positions=positions,
-        odd=_odd(day, orders),
-        head_seq=head.seq,
-        head_hash=head.event_hash.hex(),
-        is_whole=not verdict.problems,
-        agrees=_agrees(day, orders, positions),
-    )
+        return DemoResult(
+            call_count=sum(day.calls.values()),
+            outcomes=day.heard,
+            orders=orders,
+            positions=book.position_views(),
+            survived=_survived(records, orders, day.heard),
+            differences=day.problems,
+            head_seq=head.seq,
+            head_hash=head.event_hash.hex(),
+            is_whole=not verify(reader).problems,
+        )
 
 
-_WORDS = {
-    "DUPLICATE_REPORT": "a report came twice",
-    "REORDERED": "reports came in another order",
-    "LATE_FILL": "a fill came after its order was closed",
-    "LOST_FILL": "a fill was never told, a poll showed it",
-    "LATE_COMMISSION": "a fee came after its fill",
-    "BUST": "the venue took a fill back",
-    "CORRECTION": "the venue corrected a fill",
-    "OVERFILL": "more was filled than ordered",
-    "CONTRADICTION": "the venue contradicted itself",
-    "CANCEL_TOO_LATE": "a cancel came too late",
-    "REPLACED": "a replacement was accepted",
-    "REPLACE_REFUSED": "a replacement was refused",
-    "UNKNOWN_INSTRUMENT": "rejected: unknown instrument",
-    "BAD_PRICE": "rejected: bad price",
-    "TOO_LARGE": "rejected: too large",
-    "EXTERNAL_ORDER": "an order that the robot never sent",
-    "FUNDING": "a funding payment",
-}
+_Sign = Callable[[Record], bool]
 
 
-def _odd(day: Day, orders: list[Order]) -> list[tuple[str, str]]:
-    counts = Counter(str(each.trouble) for each in day.occurrences)
-    examples: dict[str, str] = {}
-    for each in day.occurrences:
-        who = each.client_order_id or each.venue_order_id or ""
-        trade = f", trade {each.trade_id}" if each.trade_id else ""
-        examples.setdefault(str(each.trouble), f"{who}{trade}".strip(", "))
-    rows = [
-        (f"{count} x {_WORDS.get(name, name)}", examples[name])
-        for name, count in sorted(counts.items())
-    ]
-    inferred = [order for order in orders if "INFERRED" in order.flags]
-    if inferred:
+def _is(type_: str) -> _Sign:
+    return lambda record: record.type == type_
+
+
+def _told(type_: str, name: str, value: object) -> _Sign:
+    return lambda record: record.type == type_ and getattr(record.event, name) == value
+
+
+def _late(record: Record) -> bool:
+    return isinstance(record.event, OrderEvent) and "LATE_FILL" in record.event.flags
+
+
+_SIGNS: tuple[tuple[str, _Sign], ...] = (
+    ("the broker could not be reached for a while", _is("line.lost")),
+    ("a call had no answer: the order was unknown, and looked up", _is("order.lost")),
+    ("an order was proven never to have arrived", _told("order.rejected", "never_arrived", True)),
+    ("the broker refused an order", _told("order.rejected", "never_arrived", False)),
+    ("a cancel was not heard, and asked for again", _told(
+        "order.request_rejected", "reason", "NEVER_ARRIVED")),
+    ("a cancel came too late", _told("order.request_rejected", "reason", "TOO_LATE_TO_CANCEL")),
+    ("a replacement became real", _is("order.replaced")),
+    ("a fill came after its order was closed", _late),
+    ("a fill was counted that nobody had told: inferred", _is("order.fill_inferred")),
+    ("the venue took a fill back", _is("order.fill_busted")),
+    ("the venue corrected a fill", _is("order.fill_corrected")),
+    ("a fee came later, or was corrected", _is("order.commission_changed")),
+    ("a claim contradicted the record, and is kept as disputed", _is("order.disputed")),
+)  # fmt: skip
+
+
+def _survived(
+    records: list[Record], orders: list[Order], heard: Counter[str]
+) -> list[tuple[str, str]]:
+    """Return what went wrong with how often it did, and an example."""
+    rows = []
+    kills = sum(record.type == "robot.started" for record in records) - 1
+    if kills:
+        rows.append((f"{kills} x the robot was killed and came back", ""))
+    if heard["DUPLICATE"]:
+        rows.append((f"{heard['DUPLICATE']} x the stream told what was known already", ""))
+    for words, sign in _SIGNS:
+        found = [record for record in records if sign(record)]
+        if found:
+            rows.append((f"{len(found)} x {words}", _example(found[0])))
+    partly = [order for order in orders if len(order.fills) > 1]
+    if partly:
         rows.append(
-            (f"{len(inferred)} x a fill was inferred", str(inferred[0].client_order_id or ""))
+            (f"{len(partly)} x an order was filled in parts", partly[0].client_order_id or "")
         )
     return rows
 
 
-def _agrees(day: Day, orders: list[Order], positions: list[PositionView]) -> bool:
-    """Tell whether the exchange's own books show the same filled and held quantities."""
-    truth: dict[str, list[dict[str, Any]]] = day.exchange.truth()
-    known: dict[str | None, Order] = {}
-    for each in orders:
-        known |= dict.fromkeys((*each.venue_order_ids, *each.client_order_ids), each)
-    for row in truth["orders"]:
-        order = known.get(row["client_order_id"]) or known.get(row["venue_order_id"])
-        if order is None or order.standing.cum_qty != Decimal(row["cum_qty"]):
-            return False
-    held = {(view.account_id, view.instrument_id): view.position_qty for view in positions}
-    return all(
-        held.get((row["account_id"], row["instrument_id"]), Decimal(0))
-        == Decimal(row["position_qty"])
-        for row in truth["positions"]
-    )
+def _example(record: Record) -> str:
+    event = record.event
+    name = event.client_order_id if isinstance(event, OrderEvent) else None
+    return f"seq {record.seq}" + (f", {name}" if name else "")

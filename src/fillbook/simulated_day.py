@@ -170,6 +170,9 @@ class _Robot:
 
     def end(self) -> None:
         self.tracker.stop(self.now, "the day is over")
+        for listing in LISTINGS:
+            mark = self.broker.market.mark(listing.instrument_id)
+            self._keeper.hear(Message(0, "mark", mark, b""), Source.IMPORT)
         for record in self.log.records():
             self.day.events[record.type] += 1
         self.day.problems += differences(self.tracker.book, self.broker.truth())

@@ -29,10 +29,11 @@ __all__ = ["demo_command"]
 @json_option
 @log_option
 def demo_command(seed: int, order_count: int, ledger: str, as_json_: bool) -> int:
-    """Trade a seeded day on the paper exchange and show the book.
+    """Trade a seeded day on the paper exchange, faults and all, and show the book.
 
     Five instruments; partial fills, rejects, cancels, replaces, and what goes
-    wrong on a real day: duplicates, late and lost fills, a bust, a correction.
+    wrong on a real day: answers that never come, a line that is down, lost,
+    late and doubled fills, busts, corrections, the robot itself killed.
     """
     _make_room(ledger)
     result = play_demo(ledger, seed, order_count)
@@ -41,7 +42,7 @@ def demo_command(seed: int, order_count: int, ledger: str, as_json_: bool) -> in
     summary: dict[str, Any] = {
         "ledger": ledger,
         "seed": seed,
-        "messages": result.message_count,
+        "calls": result.call_count,
         "outcomes": dict(result.outcomes),
         "orders": dict(Counter(order["order_status"] for order in orders)),
         "flags": dict(Counter(flag for order in orders for flag in order["flags"])),
@@ -49,13 +50,15 @@ def demo_command(seed: int, order_count: int, ledger: str, as_json_: bool) -> in
         "head_seq": result.head_seq,
         "head": result.head_hash,
         "is_whole": result.is_whole,
-        "agrees_with_exchange": result.agrees,
+        "survived": [what for what, _ in result.survived],
+        "differences": result.differences,
+        "agrees_with_exchange": not result.differences,
     }
     if as_json_:
         print_json(summary)
     else:
-        _print_day(summary, result.odd, len(orders))
-    return 0 if result.is_whole and result.agrees else 1
+        _print_day(summary, result.survived, len(orders))
+    return 0 if result.is_whole and not result.differences else 1
 
 
 def _make_room(ledger: str) -> None:
@@ -71,11 +74,10 @@ def _make_room(ledger: str) -> None:
         Path(f"{ledger}{suffix}").unlink(missing_ok=True)
 
 
-def _print_day(summary: dict[str, Any], odd: list[tuple[str, str]], order_count: int) -> None:
-    outcomes = summary["outcomes"]
+def _print_day(summary: dict[str, Any], survived: list[tuple[str, str]], order_count: int) -> None:
     click.echo(
         f"A robot's trading day, seed {summary['seed']}: {order_count} orders, "
-        f"{summary['messages']} messages, {summary['head_seq']} events in {summary['ledger']}\n"
+        f"{summary['calls']} calls, {summary['head_seq']} events in {summary['ledger']}\n"
     )
     print_table(
         "Orders by status",
@@ -85,19 +87,15 @@ def _print_day(summary: dict[str, Any], odd: list[tuple[str, str]], order_count:
     click.echo()
     print_positions(summary["positions"])
     click.echo()
-    print_table("What was odd about the day", [("what", False), ("for example", False)], odd)
-    click.echo(
-        f"\n{outcomes.get('DUPLICATE', 0)} messages were known already, "
-        f"{outcomes.get('STALE', 0)} came too late to matter, "
-        f"{outcomes.get('DISPUTED', 0)} contradict the record and are kept as disputed."
-    )
+    print_table("What it survived", [("what", False), ("for example", False)], survived)
+    click.echo()
     whole = "is whole" if summary["is_whole"] else "DOES NOT VERIFY"
     agrees = "agree with" if summary["agrees_with_exchange"] else "DIFFER FROM"
-    click.echo(f"The ledger {whole}; its positions {agrees} the exchange's own books.")
+    click.echo(f"The ledger {whole}; its orders and positions {agrees} the exchange's own books.")
     click.echo(f"Head: seq {summary['head_seq']}, {summary['head']}")
     command = os.environ.get("FILLBOOK_COMMAND", "fillbook")
     ledger = summary["ledger"]
     click.echo("\nTry next:")
     click.echo(f"  {command} positions --ledger {ledger} --method fifo")
-    click.echo(f"  {command} state --ledger {ledger} --at 2026-03-13T10:00:00Z --happened")
+    click.echo(f"  {command} state --ledger {ledger} --at 2026-03-13T08:30:00Z --happened")
     click.echo(f"  {command} tail --ledger {ledger} -n 20 --raw")
