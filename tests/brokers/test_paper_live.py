@@ -326,6 +326,28 @@ def test_a_change_that_was_half_written_is_cut_off(tmp_path):
     third.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_stops_the_exchange_and_says_so(tmp_path, brokers, monkeypatch):
+    """An account that went on without its file would be another one after a restart."""
+    path = tmp_path / "account"
+    broker, ear = brokers(path=path), Ear()
+    broker.submit(an_order("R-1", limit_px="90"))
+    broker.connect(ear)
+    with monkeypatch.context() as full:
+        full.setattr("os.write", lambda file, data: _refuse())
+        with pytest.raises(OSError, match="No space left"):
+            broker.submit(an_order("R-2", limit_px="90"))
+    with pytest.raises(OSError, match="No space left"):
+        broker.submit(an_order("R-3", limit_px="90"))
+    ear.wait(lambda ear: ear.lines == [True, False])
+    broker.close()
+    assert [row["client_order_id"] for row in brokers(path=path).truth()["orders"]] == ["R-1"]
+
+
+def _refuse() -> int:
+    raise OSError(28, "No space left on device")
+
+
 def test_an_account_has_one_holder_and_one_seed(tmp_path):
     path = tmp_path / "account"
     file = AccountFile(path, 1)

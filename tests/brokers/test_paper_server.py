@@ -2,7 +2,11 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -297,6 +301,35 @@ def test_serve_says_its_port_and_stops_when_told(tmp_path, capsys):
     with pytest.raises(NotSent):
         client.positions()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.crash
+def test_a_server_that_was_killed_knows_every_order_that_it_answered(tmp_path):
+    program = (
+        "import sys; from fillbook.brokers.paper_server import serve\n"
+        "serve(path=sys.argv[1], ready=lambda port: print(port, flush=True))\n"
+    )
+    answered = []
+    for number in range(3):
+        server = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "account")],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        try:
+            client = PaperBroker(url=f"http://127.0.0.1:{int(server.stdout.readline())}")
+            assert [row["client_order_id"] for row in client.truth()["orders"]] == answered
+            for each in range(4):
+                order = an_order(
+                    f"R-{number}-{each}", qty="10", instrument_id="SBER", limit_px="200"
+                )
+                client.submit(order)
+                answered.append(order.client_order_id)
+        finally:
+            server.send_signal(signal.SIGKILL)
+            server.wait(10)
+            server.stdout.close()
 
 
 def test_serve_refuses_what_it_cannot_have(tmp_path):

@@ -56,6 +56,7 @@ class AccountFile:
         self._path = Path(path)
         self._listings = {listing.instrument_id: listing for listing in listings}
         self._told_counts: dict[int, int] = {}
+        self._failure: OSError | None = None
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self.account = self._read(seed)
@@ -64,7 +65,13 @@ class AccountFile:
             raise
 
     def keep(self, exchange: OpenExchange, *, durably: bool) -> None:
-        """Write what has changed since the last time; *durably* where it must survive the power."""
+        """Write what has changed since the last time; *durably* where it must survive the power.
+
+        Raises `OSError` where the disk refuses, then and ever after: what came later would stand
+        on a change that the file does not have.
+        """
+        if self._failure is not None:
+            raise self._failure
         orders = exchange.changes()
         if not orders:
             return
@@ -96,10 +103,14 @@ class AccountFile:
 
     def _append(self, row: Mapping[str, Any], *, durably: bool) -> None:
         data = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-        while data:
-            data = data[os.write(self._file, data) :]
-        if durably:
-            os.fsync(self._file)
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+            if durably:
+                os.fsync(self._file)
+        except OSError as failure:
+            self._failure = failure
+            raise
 
     def _read(self, seed: int) -> Account | None:
         try:
@@ -132,13 +143,12 @@ class AccountFile:
         return self._account(lines[1:]) if len(lines) > 1 else None
 
     def _account(self, lines: list[bytes]) -> Account:
-        orders: dict[int, VenueOrder] = {}
+        orders: dict[int, dict[str, Any]] = {}
         executions: dict[int, list[Execution]] = {}
         for line in lines:
             row = json.loads(line)
             for order_row in row["orders"]:
-                order = _order(order_row, self._listings)
-                orders[order.number] = order
+                orders[order_row["number"]] = order_row
             for number, told in row["executions"].items():
                 executions.setdefault(int(number), []).extend(map(_execution, told))
         self._told_counts = {number: len(told) for number, told in executions.items()}
@@ -147,7 +157,7 @@ class AccountFile:
             ts_event=row["ts_event"],
             counts=row["counts"],
             last_px=row["last_px"],
-            orders=[orders[number] for number in sorted(orders)],
+            orders=[_order(orders[number], self._listings) for number in sorted(orders)],
             executions=executions,
         )
 

@@ -152,7 +152,7 @@ class Desk:
                 position_qty=Decimal(row["position_qty"]),
                 ts_event=self.exchange.now_ns,
             )
-            for row in self.exchange.truth()["positions"]
+            for row in self.exchange.positions()
         ]
 
     def _find(self, ref: OrderRef) -> VenueOrder | None:

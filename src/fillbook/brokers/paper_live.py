@@ -167,6 +167,8 @@ class InProcess:
         with self._lock:
             self._check_open()
             due_ns, outcome = self._broker.call(self._clock(), method, *args)
+            if self._thread is None:
+                self._broker.advance(self._broker.now_ns)  # nobody listens: let go of it
             now_ns = self._broker.now_ns  # the clock's, unless that was set back
             self._changed.notify_all()  # what the call set off may be due before the thread looks
         wait_s = self._hang_s if due_ns is None else (due_ns - now_ns) / SECOND
@@ -209,6 +211,13 @@ class InProcess:
             raise ConnectionError("the broker is closed")
 
     def _follow(self, listener: Listener, is_up: bool) -> None:
+        try:
+            self._pass_on(listener, is_up)
+        except BaseException as error:  # nobody waits for this thread: say that it is gone
+            listener.line(False, f"the exchange stopped: {error}")
+            raise
+
+    def _pass_on(self, listener: Listener, is_up: bool) -> None:
         listener.line(is_up, "" if is_up else "the connection was lost")
         while not self._closing.is_set():
             with self._lock:

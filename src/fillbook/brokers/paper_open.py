@@ -6,12 +6,14 @@ waits for an answer, asks what happened while it was away, and finds its orders 
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from attrs import evolve, field, frozen
 
 from fillbook.brokers.paper import PaperExchange
 from fillbook.brokers.paper_market import LISTINGS, Listing
 from fillbook.brokers.paper_orders import VenueFill, VenueOrder
+from fillbook.brokers.paper_truth import positions_of
 from fillbook.brokers.paper_wire import MICROSECOND, SECOND, VenueMessage
 from fillbook.core.commands import Command, SubmitOrder
 from fillbook.core.reports import CommissionReport, OrderReport
@@ -131,6 +133,10 @@ class OpenExchange(PaperExchange):
         """When something happens next."""
         next_ns = self._wire.next_ns
         return NEVER_NS if next_ns is None else next_ns
+
+    def positions(self) -> list[dict[str, Any]]:
+        """Return `positions` as `truth` has them."""
+        return positions_of(self.orders, self._cash)
 
     def sides(self, trade_id: str) -> list[tuple[VenueOrder, VenueFill]]:
         """Return the orders that a match filled, each with its fill."""

@@ -13,20 +13,19 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from fillbook.brokers.jsonlines_out import KINDS, to_jsonl
 from fillbook.brokers.live import BrokerRefused, Capabilities, NotSent, OrderRef
 from fillbook.brokers.paper import PaperExchange
 from fillbook.brokers.paper_desk import Desk
 from fillbook.brokers.paper_faults import Dice, FaultPlan
 from fillbook.brokers.paper_market import LISTINGS, Listing
+from fillbook.brokers.paper_stream import Event, LineChange, Stream, message_of, understated
 from fillbook.brokers.paper_wire import MICROSECOND, SECOND, VenueMessage
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from fillbook.core.exact import EXACT
 from fillbook.core.reports import OrderReport, Report
-from fillbook.core.values import CLOSED, ExecType, OrderStatus
+from fillbook.core.values import ExecType
 
 __all__ = [
     "PAPER",
@@ -35,7 +34,6 @@ __all__ = [
     "SimulatedBroker",
     "is_declared",
     "known_ids",
-    "message_of",
 ]
 
 PAPER = Capabilities(
@@ -76,15 +74,6 @@ class BrokerTrouble(Exception):
         self.text = text
 
 
-@frozen
-class LineChange:
-    """The stream is connected, or it is not and why."""
-
-    is_up: bool
-    problem: str = ""
-
-
-Event = Message | LineChange
 Outcome = list[Message] | Exception
 
 
@@ -94,7 +83,6 @@ class SimulatedBroker:
     Attributes:
         capabilities: What it declares.
         plan: What goes wrong, and how often.
-        is_line_up: Whether the stream is connected.
     """
 
     def __init__(
@@ -114,24 +102,19 @@ class SimulatedBroker:
         """
         self.capabilities = capabilities
         self.plan = FaultPlan.parse(faults) if isinstance(faults, str) else faults or FaultPlan()
-        self.is_line_up = True
         self._desk = Desk(seed, opens_ns=opens_ns, path=path, listings=listings, pace_ns=pace_ns)
         self._dice = Dice(seed, self.plan)
         self._random = Random(f"{seed}/latency")
         self._now_ns = self._opens_ns = self._desk.exchange.now_ns
         self._is_settled = False
         self._agenda: list[tuple[int, int, Callable[[], object]]] = []
-        self._under_way: list[tuple[int, int, VenueMessage]] = []
-        self._dropped: list[VenueMessage] = []
-        self._kept_back: list[VenueMessage] = []
+        self._stream = Stream(self._dice, self._at, self._desk.exchange.listings, self._now_ns)
         self._count = 0
-        self._events: list[tuple[int, Event]] = [(self._now_ns, LineChange(True))]
         self._call_counts: dict[tuple[str, str], int] = {}
         self._call_times: deque[int] = deque()
         self._arrivals: dict[str, int] = {}
         self._amended: set[str] = set()
-        self._delivered_ids: dict[str, list[str]] = {}
-        self._line_back_ns = self._offline_until_ns = 0
+        self._offline_until_ns = 0
         if self.plan.disconnect or self.plan.offline:
             self._at(self._now_ns, partial(self._plan_breaks, 0))
 
@@ -173,16 +156,21 @@ class SimulatedBroker:
     def advance(self, to_ns: int) -> list[tuple[int, Event]]:
         """Let time pass and return what the stream has brought by then, each with its time."""
         self._run(to_ns)
-        events, self._events = self._events, []
-        return events
+        events = self._stream.take()
+        return events if self.capabilities.has_stream else []
 
     def settle(self) -> None:
         """Let nothing more go wrong; what is under way still comes as it was going to."""
-        self._is_settled = True
+        self._is_settled = self._stream.is_settled = True
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         """Return `orders`, `fills` and `positions` as they are; see `PaperExchange.truth`."""
         return dict(self._desk.truth())
+
+    @property
+    def is_line_up(self) -> bool:
+        """Tell whether the stream is connected."""
+        return self._stream.is_up
 
     @property
     def now_ns(self) -> int:
@@ -197,10 +185,7 @@ class SimulatedBroker:
     @property
     def next_ns(self) -> int:
         """When something happens next; never before the clock."""
-        next_ns = self._next_ns()
-        if self._under_way and self.is_line_up:
-            next_ns = min(next_ns, self._under_way[0][0])
-        return max(next_ns, self._now_ns)
+        return max(min(self._next_ns(), self._stream.next_ns), self._now_ns)
 
     def close(self) -> None:
         """Let go of the account's file."""
@@ -258,7 +243,7 @@ class SimulatedBroker:
             return report
         about = report.client_order_id or report.venue_order_id or ""
         if self._dice.is_understated(method, about, count):
-            return self._understated(report)
+            return understated(report, self._desk.exchange.listings)
         return report
 
     # ---- time
@@ -282,94 +267,14 @@ class SimulatedBroker:
     def _pass_time(self, to_ns: int) -> None:
         self._now_ns = max(to_ns, self._now_ns)
         self._tell(self._desk.advance(self._now_ns))
-        self._deliver()
-
-    # ---- the stream
+        self._stream.deliver(self._now_ns)
 
     def _tell(self, messages: Sequence[VenueMessage]) -> None:
         for message in messages:
             if isinstance(message, OrderReport) and message.exec_type is ExecType.TRADE:
                 self._plan_amendment(message.trade_id or "")
             if self.capabilities.has_stream:
-                self._send(message)
-
-    def _send(self, message: VenueMessage) -> None:
-        """Put *message* under way, once or not or twice, in time or late."""
-        if self._is_settled or self.plan == FaultPlan():
-            self._put_under_way(message, message.ts_received or 0)
-            return
-        fate = self._dice.message(_identity(message))
-        if fate.is_forgotten:
-            return
-        if fate.is_understated and isinstance(message, OrderReport):
-            message = self._understated(message)
-        if fate.reuses_trade_id:
-            message = self._under_earlier_id(message)
-        if fate.is_dropped:
-            self._dropped.append(message)
-            return
-        if fate.is_kept_back and not fate.late_ns:
-            self._kept_back.append(message)
-            self._at(self._now_ns + 5 * SECOND, self._let_go)
-            return
-        due_ns = (message.ts_received or 0) + fate.late_ns
-        self._put_under_way(message, due_ns)
-        if fate.again_ns:
-            copy = message
-            if fate.is_marked and isinstance(message, OrderReport):
-                copy = evolve(message, poss_dup=True)
-            self._put_under_way(copy, due_ns + fate.again_ns)
-        if self._kept_back and not fate.late_ns:
-            self._let_go(due_ns + MICROSECOND)
-
-    def _put_under_way(self, message: VenueMessage, due_ns: int) -> None:
-        self._count += 1
-        heappush(self._under_way, (due_ns, self._count, message))
-
-    def _let_go(self, due_ns: int = 0) -> None:
-        """Send what was kept back, at *due_ns* or now."""
-        kept_back, self._kept_back = self._kept_back, []
-        for message in kept_back:
-            self._put_under_way(message, max(due_ns, self._now_ns))
-
-    def _deliver(self) -> None:
-        while self.is_line_up and self._under_way and self._under_way[0][0] <= self._now_ns:
-            due_ns, _, message = heappop(self._under_way)
-            ns = max(due_ns, self._line_back_ns)
-            if isinstance(message, OrderReport) and message.trade_id is not None:
-                ids = self._delivered_ids.setdefault(message.venue_order_id or "", [])
-                if message.trade_id not in ids:
-                    ids.append(message.trade_id)
-            self._events.append((ns, message_of(message, ns)))
-
-    def _understated(self, report: OrderReport) -> OrderReport:
-        """Return *report* as it counts half of what was filled."""
-        listing = self._desk.exchange.listings.get(report.instrument_id or "")
-        if listing is None or not report.cum_qty or report.order_qty is None:
-            return report
-        cum_qty = listing.qty((listing.steps(report.cum_qty) or 0) // 2)
-        is_trade = report.exec_type is ExecType.TRADE
-        if is_trade and not cum_qty:
-            return report
-        status = report.order_status
-        if status in (OrderStatus.FILLED, OrderStatus.PARTIALLY_FILLED):
-            status = OrderStatus.PARTIALLY_FILLED if cum_qty else OrderStatus.NEW
-        leaves_qty = report.leaves_qty
-        if status not in CLOSED:
-            leaves_qty = EXACT.subtract(report.order_qty, cum_qty)
-        return evolve(
-            report,
-            order_status=status,
-            cum_qty=cum_qty,
-            leaves_qty=leaves_qty,
-            avg_px=report.avg_px if cum_qty else None,
-        )
-
-    def _under_earlier_id(self, message: VenueMessage) -> VenueMessage:
-        if not isinstance(message, OrderReport) or message.exec_type is not ExecType.TRADE:
-            return message
-        ids = self._delivered_ids.get(message.venue_order_id or "", [])
-        return evolve(message, trade_id=ids[0]) if ids else message
+                self._stream.send(message)
 
     # ---- what happens at the exchange
 
@@ -417,22 +322,7 @@ class SimulatedBroker:
             return
         if is_offline:
             self._offline_until_ns = max(self._offline_until_ns, self._now_ns + for_ns)
-        self._line_back_ns = max(self._line_back_ns, self._now_ns + for_ns)
-        self._at(self._line_back_ns, self._mend_line)
-        if self.is_line_up and self.capabilities.has_stream:
-            self._events.append((self._now_ns, LineChange(False, "the connection was lost")))
-        self.is_line_up = False
-
-    def _mend_line(self) -> None:
-        if self.is_line_up or self._now_ns < self._line_back_ns:
-            return
-        self.is_line_up = True
-        if self.capabilities.has_stream:
-            self._events.append((self._now_ns, LineChange(True)))
-        dropped, self._dropped = self._dropped, []
-        for message in dropped:
-            self._put_under_way(message, self._now_ns)
-        self._deliver()
+        self._stream.break_off(for_ns)
 
 
 def is_declared(capabilities: Capabilities, method: str) -> bool:
@@ -448,22 +338,6 @@ def known_ids(capabilities: Capabilities, ref: OrderRef) -> OrderRef:
     if not capabilities.can_look_up:
         return evolve(ref, client_order_id="", first_client_order_id="")
     return ref
-
-
-def message_of(content: Report, ns: int) -> Message:
-    """Return *content* as a message that came at *ns*."""
-    content = evolve(content, ts_received=ns)
-    kind, _ = KINDS[type(content)]
-    return Message(0, kind, content, to_jsonl(content).encode())
-
-
-def _identity(message: VenueMessage) -> str:
-    """Return what tells *message* from every other."""
-    exec_id = getattr(message, "exec_id", None)
-    if exec_id is not None:
-        return str(exec_id)
-    about = getattr(message, "client_order_id", None) or getattr(message, "trade_id", None)
-    return f"{type(message).__name__}/{about}/{message.ts_event}"
 
 
 def _about(args: Sequence[Any]) -> str:

@@ -13,7 +13,7 @@ from fillbook.brokers.paper_orders import VenueFill, VenueOrder
 from fillbook.core.exact import EXACT, plain
 from fillbook.core.values import ExecType
 
-__all__ = ["Cash", "truth_of"]
+__all__ = ["Cash", "positions_of", "truth_of"]
 
 Cash = Mapping[tuple[str, str], Mapping[str, Decimal]]
 """By (account, instrument) and currency, what came without a trade."""
@@ -27,18 +27,23 @@ def truth_of(orders: Iterable[VenueOrder], cash: Cash) -> dict[str, list[dict[st
     fees where those are taken out of what is held.
     """
     known = list(orders)
+    return {
+        "orders": [_order_row(order) for order in known],
+        "fills": [_fill_row(order, fill) for order in known for fill in order.standing],
+        "positions": positions_of(known, cash),
+    }
+
+
+def positions_of(orders: Iterable[VenueOrder], cash: Cash) -> list[dict[str, Any]]:
+    """Return `positions` as `truth_of` does, and nothing else."""
     held: dict[tuple[str, str], dict[str, Any]] = {}
-    for order in known:
+    for order in orders:
         if order.fills:
             _add_to_position(held, order)
     for key, amounts in cash.items():
         for currency, amount in amounts.items():
             _add(_position(held, key)["cash"], currency, amount)
-    return {
-        "orders": [_order_row(order) for order in known],
-        "fills": [_fill_row(order, fill) for order in known for fill in order.standing],
-        "positions": [_printed(row) for row in held.values()],
-    }
+    return [_printed(row) for row in held.values()]
 
 
 def _order_row(order: VenueOrder) -> dict[str, Any]:
