@@ -78,7 +78,9 @@ STATUS_CODES = {status: code for code, status in enumerate(STATUSES, 1)}
 
 FILLS = {"order.filled", "order.fill_inferred"}
 AMENDMENTS = {"order.fill_busted", "order.fill_corrected", "order.commission_changed"}
-MOVES = FILLS | AMENDMENTS | {"order.inferred_fill_released", "cash.moved"}
+MOVES = FILLS | AMENDMENTS | {
+    "order.inferred_fill_released", "cash.moved", "position.adjusted",
+}  # fmt: skip
 NEED_BODY = (MOVES - FILLS) | {"instrument.split", "instrument.defined"}
 KNOWN = {
     ("order.filled", 2),
@@ -91,6 +93,8 @@ KNOWN = {
     )),
     ("ledger.created", 1), ("message.set_aside", 1), ("import.progressed", 1),
     ("instrument.marked", 1), ("position.reported", 1),
+    ("trading.cancel_all_requested", 1), ("trading.order_resolved", 1),
+    ("ledger.tail_loss_accepted", 1),
 }  # fmt: skip
 
 HASHED = (
