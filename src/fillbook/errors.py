@@ -24,6 +24,7 @@ __all__ = [
     "LogError",
     "NotALedger",
     "OfflineRefused",
+    "OperatorRefused",
     "RequestRefused",
     "RobotClosed",
     "StorageFailed",
@@ -267,6 +268,18 @@ class TradingHalted(RequestRefused):
             f"{self.where} is {kind} by {self.by} since {self.since}: {self.reason}; nothing was "
             "sent: an operator lifts it with `fillbook resume`"
         )
+
+
+@define
+class OperatorRefused(FillbookError):
+    """What an operator asked for cannot be done as things stand.  Nothing was changed."""
+
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.problem}; nothing was changed"
+        return f"{said}: {self.remedy}" if self.remedy else said
 
 
 @define

@@ -191,6 +191,11 @@ class Tracker:
             raise RobotClosed
         if order.standing.is_over():
             raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
+        if order.client_order_id is None:  # a request of ours would have nothing to refer to
+            raise BadRequest(
+                f"order {order.venue_order_id} is somebody else's and has no client order id: "
+                "cancel it at the broker"
+            )
         watch = work.watch(order, now)
         if not watch.is_cancel_wanted:
             watch.cancel_count = 0
@@ -221,7 +226,8 @@ class Tracker:
         work = self._work
         count = 0
         for order in list(work.book.open_orders()):
-            if instrument_id in (None, order.instrument_id) and not order.standing.is_over():
+            is_meant = instrument_id in (None, order.instrument_id)
+            if is_meant and order.client_order_id is not None and not order.standing.is_over():
                 self.cancel(order, now)
                 count += 1
         for client_order_id, queued in list(work.book.control.queued.items()):
@@ -243,6 +249,15 @@ class Tracker:
         work = self._work
         work.line.heard_ns = now
         return work.record(message, Source.STREAM, now)
+
+    def noted(self, judgement: Judgement, now: int) -> None:
+        """Take what an operator recorded about an order; what is open of it is asked about now."""
+        order = judgement.order
+        if order is None:
+            return
+        self._look_at(order, judgement.events, now)
+        if order.stream in self._work.watches:
+            self._work.watches[order.stream].ask_ns = now
 
     def stream_line(self, is_up: bool, problem: str, now: int) -> None:
         """Take note that the stream came or went; what it did not tell is asked for."""
