@@ -14,6 +14,7 @@ FLOORS = {
     "__main__": 6,
     "cli": 5,
     "demonstration": 4,  # plays a day for the demo: a door of its own onto wiring
+    "operating": 4,  # carries an operator's word to a robot or its ledger, which wiring opens
     "wiring": 4,
     "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
@@ -27,7 +28,7 @@ FLOORS = {
     "_resources": 0,
     "__init__": 7,  # the public face: hands out what wiring makes, when it is asked for
 }
-SAME_FLOOR = {("demonstration", "wiring"), ("wiring", "configuration")}
+SAME_FLOOR = {("demonstration", "wiring"), ("operating", "wiring"), ("wiring", "configuration")}
 
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",

@@ -155,7 +155,7 @@ class HeadBehindCheckpoint(LogError):
         return (
             f"{self.path}: the ledger ends at seq {self.head_seq}, its checkpoint file knows seq "
             f"{self.checkpoint_seq}: a tail is missing; nothing was written: restore a backup that "
-            "reaches the checkpoint, or accept the loss (open with on_tail_loss='accept')"
+            "reaches the checkpoint, or accept the loss (`fillbook accept-tail-loss`)"
         )
 
 

@@ -1,4 +1,4 @@
-"""What an operator does, on a tracker at work and on a ledger at rest: recorded, with who and why."""
+"""What an operator does to a tracker at work and to a ledger at rest: recorded, with who and why."""
 
 from decimal import Decimal
 
@@ -208,7 +208,7 @@ def test_an_order_that_never_arrived_ends_with_the_operators_word(tmp_path, is_r
     path = str(tmp_path / "a.ledger")
     desk = Desk(BLIND, path=path)
     order_id = lost(desk).client_order_id
-    told_of = dict(client_order_id=order_id, never_arrived=True)
+    told_of = {"client_order_id": order_id, "never_arrived": True}
     if is_running:
         done = at(desk).resolve(desk.now, **WHO, **told_of)
     else:

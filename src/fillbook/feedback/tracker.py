@@ -218,8 +218,20 @@ class Tracker:
             raise OfflineRefused(self.why_offline())
         if order.standing.is_over():
             raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
-        self._refuse_larger_if_halted(order, terms)
+        self.refuse_larger_if_halted(order, terms)
         self.requests.replace(order, now, **terms)
+
+    def refuse_larger_if_halted(self, order: Order, terms: dict[str, Any]) -> None:
+        """Raise `TradingHalted` where a halt forbids other *terms* of *order*."""
+        work = self._work
+        halt = work.book.control.halt_of(order.instrument_id)
+        qty = terms.get("order_qty")
+        if halt is not None and (qty is None or qty > (order.standing.order_qty or 0)):
+            raise_for = SubmitOrder(
+                client_order_id="", instrument_id=order.instrument_id, side=order.side,
+                order_type=order.order_type or "LIMIT", account_id=order.account_id,
+            )  # fmt: skip
+            refuse_if_halted(work.book, raise_for)
 
     def cancel_all(self, now: int, instrument_id: str | None = None) -> int:
         """Cancel every open order, or those of one instrument; return how many."""
@@ -312,6 +324,11 @@ class Tracker:
         if call in self.recovery.waits_for:
             self.recovery.ask_again(call, now)
 
+    def held_back(self, call: Call, why: str, now: int) -> None:
+        """Take note that *call* was not made after all: what it would have sent never left."""
+        self._work.schedule.finish(call)
+        self.requests.held_back(call, why, now)
+
     # ---- time
 
     def start_calls(self, now: int) -> list[Call]:
@@ -375,17 +392,6 @@ class Tracker:
             raise RobotClosed
         if work.keeper.storage_problem is not None:
             raise StorageFailed("the ledger", work.keeper.storage_problem)
-
-    def _refuse_larger_if_halted(self, order: Order, terms: dict[str, Any]) -> None:
-        work = self._work
-        halt = work.book.control.halt_of(order.instrument_id)
-        qty = terms.get("order_qty")
-        if halt is not None and (qty is None or qty > (order.standing.order_qty or 0)):
-            raise_for = SubmitOrder(
-                client_order_id="", instrument_id=order.instrument_id, side=order.side,
-                order_type=order.order_type or "LIMIT", account_id=order.account_id,
-            )  # fmt: skip
-            refuse_if_halted(work.book, raise_for)
 
     def _tend(self, now: int) -> None:
         """Do what the passing of time alone asks for."""
