@@ -1,4 +1,4 @@
-"""What an operator does to a tracker at work and to a ledger at rest: recorded, with who and why."""
+"""An operator works on a tracker, or on a ledger at rest: each act recorded, with who and why."""
 
 from decimal import Decimal
 

@@ -82,21 +82,24 @@ class Door:
         """Answer one peer, question by question, until it leaves or takes too long."""
         try:
             with channel:
-                rest = b""
-                while not self._is_closed:
-                    line, rest = _question(channel, rest)
-                    if line is None:
-                        return
-                    channel.settimeout(_PEER_PATIENCE_S)
-                    channel.sendall(self._answer(line))
-        except BadQuestion as exc:
-            with suppress(OSError):
-                channel.sendall(_no("BAD_REQUEST", str(exc)))
+                try:
+                    self._converse(channel)
+                except BadQuestion as exc:
+                    channel.sendall(_no("BAD_REQUEST", str(exc)))
         except OSError:
             pass  # it left
         finally:
             self._channels.discard(channel)
             self._peers.release()
+
+    def _converse(self, channel: socket.socket) -> None:
+        rest = b""
+        while not self._is_closed:
+            line, rest = _question(channel, rest)
+            if line is None:
+                return
+            channel.settimeout(_PEER_PATIENCE_S)
+            channel.sendall(self._answer(line))
 
     def _answer(self, line: bytes) -> bytes:
         try:
