@@ -78,7 +78,9 @@ STATUS_CODES = {status: code for code, status in enumerate(STATUSES, 1)}
 
 FILLS = {"order.filled", "order.fill_inferred"}
 AMENDMENTS = {"order.fill_busted", "order.fill_corrected", "order.commission_changed"}
-MOVES = FILLS | AMENDMENTS | {"order.inferred_fill_released", "cash.moved"}
+MOVES = FILLS | AMENDMENTS | {
+    "order.inferred_fill_released", "cash.moved", "position.adjusted",
+}  # fmt: skip
 NEED_BODY = (MOVES - FILLS) | {"instrument.split", "instrument.defined"}
 KNOWN = {
     ("order.filled", 2),
@@ -94,6 +96,8 @@ KNOWN = {
     ("robot.started", 1), ("robot.stopped", 1), ("line.lost", 1), ("line.restored", 1),
     ("trading.halted", 1), ("trading.resumed", 1), ("queue.added", 1),
     ("queue.dropped", 1), ("callback.failed", 1), ("feedback.counted", 1),
+    ("trading.cancel_all_requested", 1), ("trading.order_resolved", 1),
+    ("ledger.tail_loss_accepted", 1),
 }  # fmt: skip
 
 HASHED = (

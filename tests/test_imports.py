@@ -17,6 +17,7 @@ FLOORS = {
     "robot": 4,  # what a robot's author holds in hand
     "async_robot": 4,
     "simulated_day": 4,  # a robot in virtual time: for the demo, the tests, tools/simulate
+    "operating": 4,  # carries an operator's word to a robot or its ledger, which wiring opens
     "wiring": 4,
     "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
@@ -31,6 +32,7 @@ FLOORS = {
     "__init__": 7,  # the public face: hands out what wiring makes, when it is asked for
 }
 SAME_FLOOR = {
+    ("operating", "wiring"),
     ("robot", "wiring"), ("async_robot", "robot"), ("demonstration", "wiring"),
     ("wiring", "configuration"), ("simulated_day", "wiring"), ("demonstration", "simulated_day"),
 }  # fmt: skip

@@ -24,6 +24,7 @@ __all__ = [
     "LogError",
     "NotALedger",
     "OfflineRefused",
+    "OperatorRefused",
     "RequestRefused",
     "RobotClosed",
     "StorageFailed",
@@ -155,7 +156,7 @@ class HeadBehindCheckpoint(LogError):
         return (
             f"{self.path}: the ledger ends at seq {self.head_seq}, its checkpoint file knows seq "
             f"{self.checkpoint_seq}: a tail is missing; nothing was written: restore a backup that "
-            "reaches the checkpoint, or accept the loss (open with on_tail_loss='accept')"
+            "reaches the checkpoint, or accept the loss (`fillbook accept-tail-loss`)"
         )
 
 
@@ -271,6 +272,18 @@ class TradingHalted(RequestRefused):
             f"{self.where} is {kind} by {self.by} since {self.since}: {self.reason}; nothing was "
             "sent: an operator lifts it with `fillbook resume`"
         )
+
+
+@define
+class OperatorRefused(FillbookError):
+    """What an operator asked for cannot be done as things stand.  Nothing was changed."""
+
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.problem}; nothing was changed"
+        return f"{said}: {self.remedy}" if self.remedy else said
 
 
 @define

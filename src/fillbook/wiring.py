@@ -6,6 +6,7 @@ the ports.
 
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,8 @@ from fillbook.log.port import Finding, Head, Log, Reader, Record
 
 if TYPE_CHECKING:
     from fillbook.brokers.live import Broker
+    from fillbook.feedback.door import Door
+    from fillbook.feedback.keeper import Keeper
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.settings import Settings
     from fillbook.log.heads import Checkpoint
@@ -49,6 +52,7 @@ __all__ = [
     "checkpoint_beside",
     "configured_robot",
     "examine",
+    "id_maker",
     "import_file",
     "open_log",
     "open_reader",
@@ -56,6 +60,8 @@ __all__ = [
     "recover",
     "save_state",
 ]
+
+_LOG = logging.getLogger("fillbook.robot")
 
 MEMORY = ":memory:"
 
@@ -107,9 +113,16 @@ class LogHistory:
 
 
 def open_log(
-    path: str, *, durability: Durability = "strict", create: bool = True, robot: str = ""
+    path: str,
+    *,
+    durability: Durability = "strict",
+    create: bool = True,
+    robot: str = "",
+    accept_loss: tuple[str, str] | None = None,
 ) -> Log:
     """Open the ledger at *path* for writing; `:memory:` keeps nothing.
+
+    *accept_loss* is who accepts, and why, that a tail of it is gone.
 
     Raises what `SqliteLog.open` raises; nothing is written then.
     """
@@ -117,7 +130,14 @@ def open_log(
 
     if path == MEMORY:
         durability = "none"
-    return SqliteLog.open(path, durability=durability, create=create, robot=robot)
+    return SqliteLog.open(
+        path,
+        durability=durability,
+        create=create,
+        robot=robot,
+        on_tail_loss="refuse" if accept_loss is None else "accept",
+        accepted=accept_loss,
+    )
 
 
 def open_reader(path: str) -> Any:
@@ -220,6 +240,7 @@ def open_robot(
 
     Raises what `open_log` raises.
     """
+    from fillbook.feedback.halt_file import HaltFile
     from fillbook.feedback.keeper import Keeper
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.tracker import Tracker
@@ -231,20 +252,26 @@ def open_robot(
 
             broker = PaperBroker(path=None if ledger == MEMORY else f"{ledger}.paper")
         keeper = Keeper(log, lambda: recover(log), settings.fill_policy)
-        make_id = _id_maker(log, broker.capabilities.client_id_form)
+        make_id = id_maker(log, broker.capabilities.client_id_form)
         tracker = Tracker(keeper, broker.capabilities, settings, make_id, Random(os.urandom(16)))
+        halt_file = None if ledger == MEMORY else HaltFile(os.path.realpath(ledger))
+        runner = Runner(tracker, broker, halt_file=halt_file)
+        door = None if ledger == MEMORY else _open_door(ledger, runner, keeper)
     except BaseException:
         log.close()
         raise
 
     def end() -> None:
-        try:
-            if keeper.storage_problem is None:
-                save_state(log, keeper.book)
-        finally:
-            log.close()
+        if door is not None:
+            door.close()
+        with runner.lock:  # what somebody asked for at the door is done first
+            try:
+                if keeper.storage_problem is None:
+                    save_state(log, keeper.book)
+            finally:
+                log.close()
 
-    return Runner(tracker, broker), end
+    return runner, end
 
 
 def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durability, str]":
@@ -304,7 +331,22 @@ def _level(word: str) -> str:
     return "REDUCE_ONLY" if word == "reduce_only" else "HALTED"
 
 
-def _id_maker(log: Log, form: str) -> Callable[[], str]:
+def _open_door(ledger: str, runner: "Runner", keeper: "Keeper") -> "Door | None":
+    """Open the door beside *ledger*; where there can be none the robot works without."""
+    from fillbook.feedback.door import Door
+    from fillbook.feedback.operator import Operator
+    from fillbook.feedback.verbs import operator_verbs
+
+    tracker = runner.tracker
+    operator = Operator(keeper, tracker.make_id, tracker, lambda: runner.trouble)
+    try:
+        return Door(os.path.realpath(ledger) + ".sock", operator_verbs(operator, runner.short_step))
+    except OSError as exc:
+        _LOG.warning("%s.sock: no control door: %s", ledger, exc.strerror or exc)
+        return None
+
+
+def id_maker(log: Log, form: str) -> Callable[[], str]:
     """Return what makes the client order ids of one run: numbered on from the head, never twice."""
     from fillbook.core.client_ids import RUN_BITS, client_order_id
 

@@ -24,6 +24,7 @@ from fillbook.core.events import (
     PositionReported,
     Replacement,
 )
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.values import OrderStatus, Side
 from fillbook.log.columns import STATUS_CODES, STATUS_OF_CODE, hot_columns
 from log.making import ACCOUNT, a_cancel, a_fill, a_note, a_submission, order_fields
@@ -70,6 +71,7 @@ def fill_of_version_1() -> OrderFilledV1:
             2,
         ),
         (CashMoved(**ACCOUNT, amount=ONE, currency="X", reason="OTHER"), 2),
+        (PositionAdjusted(**ACCOUNT, adjusted_qty=ONE, by="olga", reason="counted"), 2),
         (InstrumentSplit(instrument_id="S", numerator=ONE, denominator=ONE), 2),
         (InstrumentDefined(instrument_id="S"), 2),
         (a_submission(), 0),

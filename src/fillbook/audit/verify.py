@@ -29,6 +29,7 @@ from fillbook.core.events import (
     OrderFilled,
     OrderFilledV1,
 )
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.errors import BadValue, LedgerDamaged, UnknownEventVersion
 from fillbook.log.chain import genesis, hash_of_record
 from fillbook.log.codec import decode, encode
@@ -47,7 +48,8 @@ _NO_INT = -(2**63)
 _HOT = ("op", "status", "qty", "px", "fee", "fee_currency", "fill_no")
 _FILLS = (OrderFilled, OrderFilledV1, FillInferred)
 _MOVES = (
-    *_FILLS, FillBusted, FillCorrected, InferredFillReleased, CommissionChanged, CashMoved
+    *_FILLS, FillBusted, FillCorrected, InferredFillReleased, CommissionChanged, CashMoved,
+    PositionAdjusted,
 )  # fmt: skip
 _BYTES = {"input_hash", "raw_digest", "event_hash"}
 _TEXTS = {

@@ -42,6 +42,12 @@ from fillbook.core.events import (
     PositionReported,
     RequestRejected,
 )
+from fillbook.core.operator_events import (
+    CancelAllRequested,
+    OrderResolved,
+    PositionAdjusted,
+    TailLossAccepted,
+)
 from fillbook.core.robot_events import (
     CallbackFailed,
     FeedbackCounted,
@@ -70,6 +76,7 @@ EVENT_TYPES: dict[tuple[str, int], type[Event]] = {
         FillBusted, FillCorrected, AmendmentHeld, CommissionChanged,
         RobotStarted, RobotStopped, LineLost, LineRestored, HaltDeclared, HaltLifted,
         OrderQueued, QueuedOrderDropped, CallbackFailed, FeedbackCounted,
+        CancelAllRequested, OrderResolved, PositionAdjusted, TailLossAccepted,
     )
 }  # fmt: skip
 """Every (type, version) ever released."""

@@ -1,4 +1,4 @@
-"""Fold fills, fees, splits and cash into positions, and know when the past has changed.
+"""Fold fills, fees, splits, cash and adjustments into positions; know when the past has changed.
 
 A fill's place in its position's history is where it was first counted.  Later events may change
 what stands there: a bust empties it, a correction puts other figures in, a true fill takes the
@@ -27,6 +27,7 @@ from fillbook.core.events import (
 )
 from fillbook.core.exact import EXACT, scaled
 from fillbook.core.lots import LotBook
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Side
 
@@ -158,6 +159,10 @@ class PositionBook:
         elif isinstance(event, CashMoved):
             position = self._open(number, event.account_id, event.instrument_id)
             position.receive(event.currency, event.amount)
+        elif isinstance(event, PositionAdjusted):
+            position = self._open(number, event.account_id, event.instrument_id)
+            if position.number not in self.stale_numbers:
+                position.shift(event.adjusted_qty, event.px)
         elif isinstance(event, InstrumentSplit):
             for position in self._of(event.instrument_id):
                 if position.number not in self.stale_numbers:
@@ -329,6 +334,8 @@ class PositionBook:
                 self._trade(holding, number, record.stream, event)
             elif isinstance(event, CashMoved):
                 holding.receive(event.currency, event.amount)
+            elif isinstance(event, PositionAdjusted):
+                holding.shift(event.adjusted_qty, event.px)
 
 
 def _amendments_state(amended: Amendments) -> dict[str, Any]:

@@ -215,7 +215,7 @@ class Position(Holding):
 
     @property
     def base_fee_term(self) -> Decimal | None:
-        """What the quantity cost that commissions took in kind."""
+        """What the quantity cost that commissions took in kind, and adjustments took or gave."""
         return self._money(self._base_fee_term)
 
     @property

@@ -45,6 +45,8 @@ def _only_reduces(book: Book, command: SubmitOrder) -> bool:
         whose = (order.account_id, order.instrument_id)
         if whose != (command.account_id, command.instrument_id):
             continue
+        if order.client_order_id == command.client_order_id:  # itself, recorded and not yet sent
+            continue
         if (order.side is Side.BUY) != (command.side is Side.BUY):
             continue
         leaves_qty = order.standing.leaves_qty()

@@ -11,6 +11,7 @@ from attrs import define, field
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.events import Event, OrderEvent
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import FillPolicy
 from fillbook.core.values import OrderStatus, Source
@@ -67,28 +68,39 @@ class Keeper:
         """Record what a broker said and return what came of it."""
         return self._feedback(lambda recorder: recorder.record(message), "VENUE", source)
 
-    def intend(self, message: Message) -> Judgement:
-        """Record what the robot wants, before it is sent.
+    def intend(self, message: Message, actor: Actor = "ROBOT") -> Judgement:
+        """Record what the robot wants, or an operator for it, before it is sent.
 
         Raises `StorageFailed` where it cannot be made durable; then it must not be sent.
         """
         return self._commit(
-            lambda recorder: recorder.record(message), "ROBOT", Source.STREAM, feedback=False
+            lambda recorder: recorder.record(message), actor, Source.STREAM, feedback=False
         )
 
     def note(
-        self, kind: str, order: Order | None, events: Sequence[OrderEvent], actor: Actor = "ROBOT"
+        self,
+        kind: str,
+        order: Order | None,
+        events: Sequence[OrderEvent],
+        actor: Actor = "ROBOT",
+        cause: Event | None = None,
     ) -> Judgement:
-        """Record what was decided about *order*; nothing where nothing was."""
+        """Record what was decided about *order*, after the *cause*; nothing where nothing was."""
         if not events:
             return Judgement(kind, "DUPLICATE", (), order)
         return self._feedback(
-            lambda recorder: recorder.note(kind, order, events), actor, Source.INFERRED
+            lambda recorder: recorder.note(kind, order, events, cause), actor, Source.INFERRED
         )
 
     def note_other(self, event: Event, actor: Actor = "ROBOT") -> Judgement:
         """Record something about the robot itself."""
         return self._feedback(lambda recorder: recorder.note_other(event), actor, Source.INFERRED)
+
+    def adjust(self, event: PositionAdjusted, actor: Actor) -> Judgement:
+        """Record that a position was set right by hand."""
+        return self._commit(
+            lambda recorder: recorder.note_adjustment(event), actor, Source.OPERATOR, feedback=False
+        )
 
     def take_news(self) -> list[News]:
         """Return what became durable since the last call."""

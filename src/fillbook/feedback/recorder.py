@@ -41,6 +41,7 @@ from fillbook.core.events import (
     PositionReported,
 )
 from fillbook.core.exact import plain
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.core.reports import (
@@ -148,15 +149,32 @@ class Recorder:
             return self._command(content)
         return self._other(content)
 
-    def note(self, kind: str, order: Order | None, events: Sequence[OrderEvent]) -> Judgement:
-        """Append what was decided about *order* without a message, as one that says *kind*."""
+    def note(
+        self,
+        kind: str,
+        order: Order | None,
+        events: Sequence[OrderEvent],
+        cause: Event | None = None,
+    ) -> Judgement:
+        """Append what was decided about *order* without a message, as one that says *kind*.
+
+        *cause* is an event of the ledger's own stream that goes before and led to it.
+        """
         self._message, self._cause = Message(0, kind, None, b""), None
+        if cause is not None:
+            self._append_other(cause, LEDGER_STREAM)
         return self._settle(order, events)
 
     def note_other(self, event: Event) -> Judgement:
         """Append an event of the ledger's own stream, which no message led to."""
         self._message, self._cause = Message(0, event.type, None, b""), None
         return self._append_other(event, LEDGER_STREAM)
+
+    def note_adjustment(self, event: PositionAdjusted) -> Judgement:
+        """Append that a position was set right by hand."""
+        self._message, self._cause = Message(0, event.type, None, b""), None
+        number = self.book.positions.number(event.account_id, event.instrument_id) or 0
+        return self._append_other(event, position=number)
 
     def concerned(self, message: Message) -> Order | None:
         """Return the order that *message* speaks of as the book stands; nothing is decided."""

@@ -155,6 +155,24 @@ class Requests:
         watch.ask_ns = now + work.settings.ask_again_ns
         watch.wait_ns = work.settings.ask_again_ns
 
+    def held_back(self, call: Call, why: str, now: int) -> None:
+        """Record that what *call* would have sent never left, because of a halt."""
+        work, command = self._work, call.command
+        order = work.order_of(call)
+        if order is None or command is None:
+            return
+        if isinstance(command, SubmitOrder):
+            events = decide_never_arrived(order, f"it was not sent: {why}", now, OURS)
+            work.note("never_arrived", order, events, now)
+            return
+        reject = CancelReject(
+            client_order_id=command.client_order_id,
+            orig_client_order_id=command.orig_client_order_id,
+            reason="NEVER_ARRIVED",
+            text=f"it was not sent: {why}",
+        )
+        work.record(Message(0, "cancel_reject", reject, b""), Source.INFERRED, now)
+
     def refused(self, call: Call, error: BrokerRefused, now: int) -> None:
         """Take the broker's no; that an id is taken is none, somebody has to look."""
         work = self._work

@@ -18,15 +18,20 @@ from fillbook.brokers.live import Broker
 from fillbook.brokers.port import Message
 from fillbook.core.robot_events import CallbackFailed
 from fillbook.errors import FillbookError
+from fillbook.feedback.halt_file import HaltFile
 from fillbook.feedback.keeper import News
+from fillbook.feedback.last_look import LastLook
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.tracker import Tracker
+from fillbook.feedback.verbs import RobotBusy
 
 __all__ = ["Runner"]
 
 _LOG = logging.getLogger("fillbook.robot")
 _LONGEST_WAIT_S = 1.0
 _MOST_IDLE = 4
+_PATIENCE_S = 1.5
+"""Less than a peer at the door waits for its answer."""
 
 Told = Callable[[News], None]
 
@@ -41,7 +46,11 @@ class Runner:
     """
 
     def __init__(
-        self, tracker: Tracker, broker: Broker, clock: Callable[[], int] = time.time_ns
+        self,
+        tracker: Tracker,
+        broker: Broker,
+        clock: Callable[[], int] = time.time_ns,
+        halt_file: HaltFile | None = None,
     ) -> None:
         self.tracker = tracker
         self.lock = threading.RLock()
@@ -49,6 +58,7 @@ class Runner:
         self.trouble: BaseException | None = None
         self._broker = broker
         self._clock = clock
+        self._last_look = LastLook(tracker, halt_file)
         self._wake = threading.Event()
         self._is_stopping = False
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
@@ -64,8 +74,9 @@ class Runner:
     def start(self) -> None:
         """Start the threads, the tracker's questions and the broker's stream."""
         self._teller.start()
-        with self.step():
-            self.tracker.start(self._clock())
+        with self.step() as now:
+            self._last_look.take_requests(now)  # left while no robot ran, or before a crash
+            self.tracker.start(now)
         self._watch.start()
         if self.tracker.capabilities.has_stream:
             self._broker.connect(self)
@@ -106,6 +117,17 @@ class Runner:
             finally:
                 self._hand_out()
         self._wake.set()
+
+    @contextmanager
+    def short_step(self) -> Iterator[int]:
+        """Do as `step` for somebody who does not wait long: `RobotBusy`, and nothing was done."""
+        if not self.lock.acquire(timeout=_PATIENCE_S):
+            raise RobotBusy("the robot has been busy with something else for too long")
+        try:
+            with self.step() as now:
+                yield now
+        finally:
+            self.lock.release()
 
     def hear(self, message: Message) -> None:
         """Take a message of the stream (`live.Listener`)."""
@@ -153,6 +175,8 @@ class Runner:
         """Let time pass for the tracker, until the end."""
         while not self._is_stopping and self.trouble is None:
             self._wake.clear()
+            if self._last_look.has_request():
+                self._guarded(self._last_look.take_requests)
             self._guarded(self.tracker.tick)
             with self.lock:
                 now = self._clock()
@@ -173,6 +197,8 @@ class Runner:
                 self._idle -= 1
             if call is None:
                 return
+            if self._last_look.concerns(call) and not self._may_leave(call):
+                continue
             try:
                 messages = self._make(call)
             except Exception as exc:  # whatever a broker raises is its failure, not ours
@@ -180,6 +206,22 @@ class Runner:
                 self._guarded(lambda now, e=error, c=call: self.tracker.failed(c, e, now))  # type: ignore[misc]
             else:
                 self._guarded(lambda now, m=messages, c=call: self.tracker.answered(c, m, now))  # type: ignore[misc]
+
+    def _may_leave(self, call: Call) -> bool:
+        """Look at *call* once more; where a halt has come meanwhile its intent ends here."""
+        may_leave = False
+
+        def look(now: int) -> None:
+            nonlocal may_leave
+            self._last_look.take_requests(now)
+            why = self._last_look.why_not(call)
+            if why is None:
+                may_leave = True
+            else:
+                self.tracker.held_back(call, why, now)
+
+        self._guarded(look)  # where that fails the call is not made
+        return may_leave
 
     def _make(self, call: Call) -> list[Message]:
         method = getattr(self._broker, call.kind)

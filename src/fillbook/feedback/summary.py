@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from fillbook.core.book import Book
+from fillbook.core.orders import Order
 from fillbook.core.values import OrderStatus
 from fillbook.core.views import time_text
 from fillbook.feedback.tracker import Tracker
+from fillbook.feedback.watching import is_unanswered, unanswered_requests
 
-__all__ = ["summary"]
+__all__ = ["halts", "summary", "summary_at_rest"]
 
 
 def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[str, Any]:
@@ -28,30 +31,66 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
         "state": state,
         "problem": problem or (line.problem if not line.is_up else None),
         "active_orders": len(open_orders),
-        "unknown_orders": [
-            order.client_order_id
-            for order in open_orders
-            if order.order_status is OrderStatus.UNKNOWN
-        ],
+        "unknown_orders": _unknown(open_orders),
         "unanswered_requests": tracker.unanswered_count(),
         "in_flight": len(tracker.schedule.under_way),
         "queued_orders": list(book.control.queued),
-        "gaps": [order.client_order_id for order in open_orders if order.gap is not None],
+        "gaps": _gaps(open_orders),
         "online": line.is_up,
         "since": time_text(line.since_ns),
         "stream": line.stream_is_up,
         "last_heard": time_text(line.heard_ns) if line.heard_ns else None,
         "last_answer": time_text(line.answer_ns) if line.answer_ns else None,
-        "halts": [
-            {
-                "instrument_id": halt.instrument_id,
-                "level": halt.level,
-                "cause": halt.cause,
-                "by": halt.by,
-                "reason": halt.reason,
-                "since": None if halt.ts_event is None else time_text(halt.ts_event),
-            }
-            for halt in book.control.halts.values()
-        ],
+        "halts": halts(book),
         "head_seq": book.seq,
     }
+
+
+def summary_at_rest(book: Book) -> dict[str, Any]:
+    """Return the same keys of a ledger that no robot is at work on, as far as it tells them."""
+    open_orders = list(book.open_orders())
+    lost = book.control.lost
+    return {
+        "state": "NOT_RUNNING",
+        "problem": None if lost is None else lost.problem,
+        "active_orders": len(open_orders),
+        "unknown_orders": _unknown(open_orders),
+        "unanswered_requests": sum(
+            is_unanswered(order) + len(unanswered_requests(order)) for order in open_orders
+        ),
+        "in_flight": 0,
+        "queued_orders": list(book.control.queued),
+        "gaps": _gaps(open_orders),
+        "online": False,
+        "since": None if lost is None or lost.ts_event is None else time_text(lost.ts_event),
+        "stream": None,
+        "last_heard": None,
+        "last_answer": None,
+        "halts": halts(book),
+        "head_seq": book.seq,
+    }
+
+
+def halts(book: Book) -> list[dict[str, Any]]:
+    """Return every halt that holds."""
+    return [
+        {
+            "instrument_id": halt.instrument_id,
+            "level": halt.level,
+            "cause": halt.cause,
+            "by": halt.by,
+            "reason": halt.reason,
+            "since": None if halt.ts_event is None else time_text(halt.ts_event),
+        }
+        for halt in book.control.halts.values()
+    ]
+
+
+def _unknown(open_orders: list[Order]) -> list[str | None]:
+    return [
+        order.client_order_id for order in open_orders if order.order_status is OrderStatus.UNKNOWN
+    ]
+
+
+def _gaps(open_orders: list[Order]) -> list[str | None]:
+    return [order.client_order_id for order in open_orders if order.gap is not None]

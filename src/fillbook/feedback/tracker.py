@@ -196,6 +196,11 @@ class Tracker:
             raise RobotClosed
         if order.standing.is_over():
             raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
+        if order.client_order_id is None:  # a request of ours would have nothing to refer to
+            raise BadRequest(
+                f"order {order.venue_order_id} is somebody else's and has no client order id: "
+                "cancel it at the broker"
+            )
         watch = work.watch(order, now)
         if not watch.is_cancel_wanted:
             watch.cancel_count = 0
@@ -218,15 +223,28 @@ class Tracker:
             raise OfflineRefused(self.why_offline())
         if order.standing.is_over():
             raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
-        self._refuse_larger_if_halted(order, terms)
+        self.refuse_larger_if_halted(order, terms)
         self.requests.replace(order, now, **terms)
+
+    def refuse_larger_if_halted(self, order: Order, terms: dict[str, Any]) -> None:
+        """Raise `TradingHalted` where a halt forbids other *terms* of *order*."""
+        work = self._work
+        halt = work.book.control.halt_of(order.instrument_id)
+        qty = terms.get("order_qty")
+        if halt is not None and (qty is None or qty > (order.standing.order_qty or 0)):
+            raise_for = SubmitOrder(
+                client_order_id="", instrument_id=order.instrument_id, side=order.side,
+                order_type=order.order_type or "LIMIT", account_id=order.account_id,
+            )  # fmt: skip
+            refuse_if_halted(work.book, raise_for)
 
     def cancel_all(self, now: int, instrument_id: str | None = None) -> int:
         """Cancel every open order, or those of one instrument; return how many."""
         work = self._work
         count = 0
         for order in list(work.book.open_orders()):
-            if instrument_id in (None, order.instrument_id) and not order.standing.is_over():
+            is_meant = instrument_id in (None, order.instrument_id)
+            if is_meant and order.client_order_id is not None and not order.standing.is_over():
                 self.cancel(order, now)
                 count += 1
         for client_order_id, queued in list(work.book.control.queued.items()):
@@ -248,6 +266,15 @@ class Tracker:
         work = self._work
         work.line.heard_ns = now
         return work.record(message, Source.STREAM, now)
+
+    def noted(self, judgement: Judgement, now: int) -> None:
+        """Take what an operator recorded about an order; what is open of it is asked about now."""
+        order = judgement.order
+        if order is None:
+            return
+        self._look_at(order, judgement.events, now)
+        if order.stream in self._work.watches:
+            self._work.watches[order.stream].ask_ns = now
 
     def stream_line(self, is_up: bool, problem: str, now: int) -> None:
         """Take note that the stream came or went; what it did not tell is asked for."""
@@ -301,6 +328,11 @@ class Tracker:
             work.watches[call.stream].ask_later(now, work.settings.most_wait_ns)
         if call in self.recovery.waits_for:
             self.recovery.ask_again(call, now)
+
+    def held_back(self, call: Call, why: str, now: int) -> None:
+        """Take note that *call* was not made after all: what it would have sent never left."""
+        self._work.schedule.finish(call)
+        self.requests.held_back(call, why, now)
 
     # ---- time
 
@@ -367,17 +399,6 @@ class Tracker:
             raise RobotClosed
         if work.keeper.storage_problem is not None:
             raise StorageFailed("the ledger", work.keeper.storage_problem)
-
-    def _refuse_larger_if_halted(self, order: Order, terms: dict[str, Any]) -> None:
-        work = self._work
-        halt = work.book.control.halt_of(order.instrument_id)
-        qty = terms.get("order_qty")
-        if halt is not None and (qty is None or qty > (order.standing.order_qty or 0)):
-            raise_for = SubmitOrder(
-                client_order_id="", instrument_id=order.instrument_id, side=order.side,
-                order_type=order.order_type or "LIMIT", account_id=order.account_id,
-            )  # fmt: skip
-            refuse_if_halted(work.book, raise_for)
 
     def _tend(self, now: int) -> None:
         """Do what the passing of time alone asks for."""

@@ -26,6 +26,7 @@ from fillbook.core.events import (
 from fillbook.core.exact import EXACT
 from fillbook.core.folding import apply_states, fold_order, open_order
 from fillbook.core.holdings import PositionView
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Flag
@@ -81,7 +82,7 @@ def orders_upto(reader: Reader, book: Book, upto: int | None = None) -> Iterator
 
 @frozen
 class _Entry:
-    """One thing that moved a position: a trade, a fee, a split or cash."""
+    """One thing that moved a position: a trade, a fee, a split, cash or an adjustment."""
 
     ts: int
     seq: int
@@ -198,8 +199,7 @@ def _trade(
 def _other_entries(
     reader: Reader, ts: int, upto: int | None, entries: dict[tuple[str, str], list[_Entry]]
 ) -> None:
-    """Note the splits and the cash that had happened by *ts*."""
-    keys = list(entries)
+    """Note the splits, the cash and the adjustments that had happened by *ts*."""
     for row in reader.rows(upto=upto):
         seq, op, status = row[0], row[1], row[3]
         if op != 2 or status is not None:
@@ -213,8 +213,12 @@ def _other_entries(
                 entries.setdefault((event.account_id, event.instrument_id), []).append(
                     _Entry(when, seq, _receive(event))
                 )
+            elif isinstance(event, PositionAdjusted):
+                entries.setdefault((event.account_id, event.instrument_id), []).append(
+                    _Entry(when, seq, _shift(event))
+                )
             elif isinstance(event, InstrumentSplit):
-                for key in keys:
+                for key in entries:
                     if key[1] == event.instrument_id:
                         entries[key].append(_Entry(when, seq, _split(event)))
 
@@ -241,6 +245,10 @@ def _marks_at(reader: Reader, book: Book, ts: int, upto: int | None) -> dict[str
 
 def _receive(event: CashMoved) -> Callable[[Position], None]:
     return lambda position: position.receive(event.currency, event.amount)
+
+
+def _shift(event: PositionAdjusted) -> Callable[[Position], None]:
+    return lambda position: position.shift(event.adjusted_qty, event.px)
 
 
 def _split(event: InstrumentSplit) -> Callable[[Position], None]:

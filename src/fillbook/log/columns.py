@@ -21,6 +21,7 @@ from fillbook.core.events import (
     OrderFilledV1,
 )
 from fillbook.core.exact import scaled
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.values import OrderStatus, Side
 
 __all__ = [
@@ -63,7 +64,10 @@ STATUS_OF_CODE: dict[int, OrderStatus] = {code: status for status, code in STATU
 _CODE_OF_TEXT: dict[str, int] = {status.value: code for status, code in STATUS_CODES.items()}
 _PLAIN_FILLS = (OrderFilled, OrderFilledV1, FillInferred)
 _AMENDMENTS = (FillBusted, FillCorrected, CommissionChanged)
-_NEED_BODY = (*_AMENDMENTS, InferredFillReleased, CashMoved, InstrumentSplit, InstrumentDefined)
+_NEED_BODY = (
+    *_AMENDMENTS, InferredFillReleased, CashMoved, PositionAdjusted, InstrumentSplit,
+    InstrumentDefined,
+)  # fmt: skip
 
 
 class HotColumns(NamedTuple):

@@ -27,6 +27,7 @@ from fillbook.core.events import (
     OrderFilled,
     OrderFilledV1,
 )
+from fillbook.core.operator_events import PositionAdjusted
 from fillbook.errors import BadInput, BadValue, LedgerNotWritable
 from fillbook.log._sqlite import Connection, Error, IntegrityError
 from fillbook.log.chain import CHAIN_DOMAIN, genesis, hash_of_record, raw_digest
@@ -54,7 +55,7 @@ _MOST_STREAMS = 5000
 
 _MOVES = (
     OrderFilled, OrderFilledV1, FillInferred, FillBusted, FillCorrected, InferredFillReleased,
-    CommissionChanged, CashMoved,
+    CommissionChanged, CashMoved, PositionAdjusted,
 )  # fmt: skip
 
 

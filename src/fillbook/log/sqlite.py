@@ -62,6 +62,7 @@ class SqliteLog(Queries):
         durability: Durability = "strict",
         robot: str = "",
         on_tail_loss: Literal["refuse", "accept"] = "refuse",
+        accepted: tuple[str, str] | None = None,
         ballast_bytes: int = 1 << 20,
         clock: Callable[[], int] = time.time_ns,
         mono: Callable[[], int] = time.monotonic_ns,
@@ -79,6 +80,7 @@ class SqliteLog(Queries):
             robot: Whose ledger it is, kept in a new one.
             on_tail_loss: What to do where the file ends before its checkpoint; at `relaxed` it is
                 always accepted, with a warning.
+            accepted: Who accepts that, and why; it is the first event of what follows.
             ballast_bytes: Room kept for a full disk; 0 keeps none.
             clock, mono, new_id, new_salt, boot, program: Where times, ids, salts and names come
                 from.
@@ -99,6 +101,7 @@ class SqliteLog(Queries):
             durability=durability,
             robot=robot,
             on_tail_loss=on_tail_loss,
+            accepted=accepted,
             run=Run(0, run_id, boot(), os.getpid(), os.uname().nodename, program, ts_opened),
             clock=clock,
             mono=mono,

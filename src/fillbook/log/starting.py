@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, frozen
 
 from fillbook.core.events import LedgerCreated
+from fillbook.core.operator_events import TailLossAccepted
 from fillbook.errors import BadInput, HeadBehindCheckpoint, LedgerDamaged
 from fillbook.log._sqlite import Connection, Error
 from fillbook.log.chain import CHAIN_DOMAIN, genesis, hash_of_record
@@ -34,6 +35,7 @@ class Start:
     durability: Durability
     robot: str
     on_tail_loss: Literal["refuse", "accept"]
+    accepted: tuple[str, str] | None
     run: Run
     clock: Callable[[], int]
     mono: Callable[[], int]
@@ -113,10 +115,13 @@ def _begin(connection: Connection, path: str, start: Start) -> Writer:
         format_version=FORMAT_VERSION,
         created_by=f"fillbook {start.run.program_version}",
     )
-    draft = Draft(event=created, stream=LEDGER_STREAM, actor="ROBOT")
+    _append(writer, Draft(event=created, stream=LEDGER_STREAM, actor="ROBOT"), start)
+    return writer
+
+
+def _append(writer: Writer, draft: Draft, start: Start) -> None:
     writer.stage.add((prepare(draft, start.new_salt),), start.clock(), start.mono())
     writer.flush()
-    return writer
 
 
 def _resume(connection: Connection, path: str, start: Start) -> Writer:
@@ -176,6 +181,13 @@ def _compare(writer: Writer, checkpoint: Checkpoint, start: Start) -> None:
         writer.warnings.append(
             f"{path}: seq {head.seq + 1} to {checkpoint.seq} were lost; it goes on at {head.seq}"
         )
+        if start.accepted is not None:
+            by, reason = start.accepted
+            loss = TailLossAccepted(
+                ts_event=start.clock(), by=by, reason=reason, head_seq=head.seq,
+                checkpoint_seq=checkpoint.seq,
+            )  # fmt: skip
+            _append(writer, Draft(event=loss, stream=LEDGER_STREAM, actor="OPERATOR"), start)
         writer.note_head()  # what comes next takes the seqs of what was lost
         return
     found = writer.connection.execute(
