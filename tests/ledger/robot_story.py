@@ -13,6 +13,8 @@ A `story.robot` has one step a line:
     {"do": "hear", "rows": […]}                        the stream brings messages
     {"do": "halt", "level": "HALTED", "by": "…", "reason": "…"}
     {"do": "resume", "by": "…", "reason": "…"}
+    {"do": "operator", "verb": "adjust", "by": "…", "reason": "…", …}   see `feedback.operator`
+    {"do": "accept_tail_loss", "by": "…", "reason": "…", "head_seq": 7, "checkpoint_seq": 9}
     {"do": "raise", "callback": "on_fill", "problem": "…"}           the robot's own code raised
     {"do": "stop", "reason": "…"}
 
@@ -33,10 +35,12 @@ from fillbook.brokers.live import BrokerRefused, Capabilities
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.commands import SubmitOrder
+from fillbook.core.operator_events import TailLossAccepted
 from fillbook.core.orders import Order
 from fillbook.core.robot_events import CallbackFailed, HaltDeclared, HaltLifted
 from fillbook.errors import RequestRefused
 from fillbook.feedback.keeper import Keeper
+from fillbook.feedback.operator import Operator
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
 from fillbook.feedback.tracker import Tracker
@@ -153,6 +157,16 @@ class _Player:
     def resume(self, by: str, reason: str, instrument_id: str | None = None) -> None:
         event = HaltLifted(ts_event=self.now, by=by, reason=reason, instrument_id=instrument_id)
         self.tracker.keeper.note_other(event, "OPERATOR")
+
+    def operator(self, verb: str, **arguments: Any) -> None:
+        for key in ("qty", "px"):
+            if key in arguments:
+                arguments[key] = Decimal(arguments[key])
+        operator = Operator(self.tracker.keeper, self._make_id, self.tracker)
+        getattr(operator, verb)(self.now, **arguments)
+
+    def accept_tail_loss(self, **told: Any) -> None:
+        self.tracker.keeper.note_other(TailLossAccepted(ts_event=self.now, **told), "OPERATOR")
 
     def _raised(self, callback: str, problem: str) -> None:
         event = CallbackFailed(
