@@ -59,6 +59,7 @@ __all__ = [
     "open_robot",
     "recover",
     "save_state",
+    "serve_paper",
 ]
 
 _LOG = logging.getLogger("fillbook.robot")
@@ -360,6 +361,20 @@ def id_maker(log: Log, form: str) -> Callable[[], str]:
         return client_order_id(form, run, seq, head.event_hash)
 
     return make_id
+
+
+def serve_paper(
+    port: int, seed: int, plan: str, path: str | None, ready: Callable[[int, str], None]
+) -> None:
+    """Serve a paper broker until the process ends; *ready* is told the port and the faults.
+
+    Raises `BadInput` for a plan that says nothing, `OSError` for a port that cannot be had.
+    """
+    from fillbook.brokers.paper_faults import FaultPlan
+    from fillbook.brokers.paper_server import serve
+
+    faults = FaultPlan.parse(plan)
+    serve(port, seed, faults, path, ready=lambda actual: ready(actual, faults.text))
 
 
 # ---- importing

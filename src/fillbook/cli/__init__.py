@@ -23,6 +23,7 @@ _VERBS = {
     "verify": ("verifying", "Check that a ledger is whole and says the truth about itself."),
     "doctor": ("doctoring", "Check this machine and one ledger's surroundings."),
     "demo": ("demoing", "Trade a seeded day on the paper exchange and show the book."),
+    "paper": ("papering", "Serve the paper broker to robots on this machine."),
 }
 
 

@@ -1,0 +1,53 @@
+"""`fillbook paper`: the paper broker as a server of its own."""
+
+import os
+import sys
+
+import click
+
+from fillbook.cli.common import json_option, log_option, note, print_json
+from fillbook.errors import BadInput
+from fillbook.wiring import serve_paper
+
+__all__ = ["paper_command"]
+
+
+@click.command(
+    "paper",
+    epilog="Example: fillbook paper --port 8099 --seed 7 --faults all",
+    short_help="Serve the paper broker to robots on this machine.",
+)
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535),
+              help="The port; 0 takes any that is free.")  # fmt: skip
+@click.option("--seed", default=7, show_default=True, help="Another seed is another market.")
+@click.option(
+    "--faults", "plan", default="none", show_default=True, metavar="PLAN",
+    help="What goes wrong: none, all, or words with or without a chance, as in "
+    "drop=0.05,hang=0.01.",
+)  # fmt: skip
+@click.option("--account", metavar="FILE", help="Keep the account in FILE; else it is in memory.")
+@json_option
+@log_option
+def paper_command(port: int, seed: int, plan: str, account: str | None, as_json_: bool) -> int:
+    """Serve the paper broker on 127.0.0.1 until it is stopped.
+
+    A robot uses it with PaperBroker(url="http://127.0.0.1:PORT").  GET /truth
+    says what is true there: orders, fills and positions.
+    """
+
+    def ready(actual: int, faults: str) -> None:
+        url = f"http://127.0.0.1:{actual}"
+        if as_json_:
+            print_json({"url": url, "pid": os.getpid(), "seed": seed, "faults": faults})
+        else:
+            print(f"The paper broker answers at {url}  (seed {seed}, faults {faults})")
+            note("Ctrl-C stops it")
+        sys.stdout.flush()
+
+    try:
+        serve_paper(port, seed, plan, account, ready)
+    except OSError as exc:
+        raise BadInput(
+            f"port {port}: {exc.strerror or exc}", "name another one with --port, or 0 for any"
+        ) from exc
+    return 0
