@@ -3,9 +3,10 @@
 Keys and order are those of the public contract; amounts are decimal text, times RFC 3339 in UTC.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, overload
 
 from fillbook.core.exact import plain
 from fillbook.core.orders import Order
@@ -18,6 +19,15 @@ def amount(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@overload
+def time_text(ns: int) -> str: ...
+@overload
+def time_text(ns: None) -> None: ...
+@overload
+def time_text(ns: int | None) -> str | None: ...
 def time_text(ns: int | None) -> str | None:
     """Return *ns* since 1970 as RFC 3339 in UTC, with 3, 6 or 9 digits of the second."""
     if ns is None:
@@ -26,8 +36,13 @@ def time_text(ns: int | None) -> str | None:
     digits = f"{rest:09d}"
     while len(digits) > 3 and digits.endswith("000"):
         digits = digits[:-3]
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits}Z"
+    return f"{_second_text(seconds)}.{digits}Z"
+
+
+@lru_cache(maxsize=1 << 10)
+def _second_text(seconds: int) -> str:
+    # `strftime` prints the year 999 in three digits, and not even that the same everywhere
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def order_state_json(order: Order | None) -> dict[str, Any]:
