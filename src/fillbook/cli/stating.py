@@ -83,6 +83,7 @@ def state_command(
     clock = f"what had happened by {time_text(ts)}, known at" if happened else "what was known at"
     click.echo(f"{ledger}: {clock} seq {upto} of {head}\n")
     print_orders(orders)
+    click.echo()
     print_positions(positions)
     return 0
 
