@@ -306,9 +306,8 @@ def test_progress_is_for_terminals_only(tmp_path: Path):
 
 def test_a_closed_pipe_ends_cleanly(tmp_path: Path):
     path = tmp_path / "many.ledger"
-    run(
-        "import", "-", "--ledger", path, stdin=jsonl([order(f"R-{n}") for n in range(600)])
-    )  # more than a pipe holds
+    more_than_a_pipe_holds = jsonl([order(f"R-{number}") for number in range(600)])
+    run("import", "-", "--ledger", path, stdin=more_than_a_pipe_holds)
 
     process = subprocess.Popen(
         [*COMMAND, "orders", "--ledger", str(path), "--json"],
