@@ -20,7 +20,7 @@ from fillbook.core.reports import (
     Report,
     SplitReport,
 )
-from fillbook.core.views import time_text
+from fillbook.core.times import time_text
 
 __all__ = ["KINDS", "to_jsonl", "to_row"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from fillbook.brokers.paper_orders import VenueFill, VenueOrder
 from fillbook.core.exact import EXACT, plain
+from fillbook.core.times import time_text
 from fillbook.core.values import ExecType
-from fillbook.core.views import time_text
 
 __all__ = ["Cash", "truth_of"]
 

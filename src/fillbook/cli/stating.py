@@ -13,7 +13,8 @@ from fillbook.cli.common import (
     print_json,
 )
 from fillbook.cli.listing import print_orders, print_positions
-from fillbook.core.views import order_json, time_text
+from fillbook.core.times import time_text
+from fillbook.core.views import order_json
 from fillbook.errors import BadInput
 from fillbook.forensics.replay import happened_by, known_seq, orders_upto
 from fillbook.log.port import Reader

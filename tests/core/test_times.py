@@ -1,4 +1,4 @@
-"""What is shown of an order: times that can be read back."""
+"""Instants as they are printed can be read back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ import pytest
 
 from fillbook.brokers.jsonkinds import instant_of
 from fillbook.cli.common import instant_ns
-from fillbook.core.views import time_text
+from fillbook.core.times import time_text
 
 
 def ns_of(year: int, month: int = 1, day: int = 1, hour: int = 0) -> int:
