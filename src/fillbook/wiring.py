@@ -1,7 +1,8 @@
 """Put the parts together: the only place that names a concrete log.
 
 Everything above asks here for an opened ledger, its book, or an import; everything below knows only
-the ports.
+the ports.  What only some callers need is imported where they need it: a reader starts without the
+brokers, a writer without the backup.
 """
 
 import hashlib
@@ -13,32 +14,30 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from fillbook import __version__
-from fillbook.audit import backup
-from fillbook.audit.backup import Backup
-from fillbook.brokers.fix import FixLog, read_fix, sniff
-from fillbook.brokers.jsonlines import JsonLines, read_jsonl
-from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.events import ImportProgressed
 from fillbook.core.exact import plain
 from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.core.replaying import book_state, replay, restore
 from fillbook.errors import BadInput, LedgerDamaged
-from fillbook.feedback.intake import Progress, Reading, Tally, known_prefix, take_in
-from fillbook.feedback.recorder import Judgement
 from fillbook.log.columns import STATUS_OF_CODE
 from fillbook.log.port import Finding, Head, Log, Reader, Record
 
 if TYPE_CHECKING:
+    from fillbook.audit.backup import Backup
+    from fillbook.brokers.fix import FixLog
+    from fillbook.brokers.jsonlines import JsonLines
     from fillbook.brokers.live import Broker
+    from fillbook.brokers.port import Message
     from fillbook.feedback.door import Door
+    from fillbook.feedback.intake import Progress, Tally
     from fillbook.feedback.keeper import Keeper
+    from fillbook.feedback.recorder import Judgement
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.settings import Settings
     from fillbook.log.heads import Checkpoint
@@ -72,7 +71,7 @@ SNAPSHOT_EVERY = 5000
 """Events between two snapshots that a clean stop saves."""
 
 _REDUCERS = (
-    "book", "control", "deciding_status", "events", "exact", "folding", "holdings", "lifecycle",
+    "book", "control", "events", "exact", "folding", "holdings", "lifecycle", "operator_events",
     "orders", "position_book", "positions", "replaying", "robot_events", "values",
 )  # fmt: skip
 
@@ -150,8 +149,9 @@ def open_reader(path: str) -> Any:
 
 def back_up(
     ledger: str, target: str, on_progress: Callable[[int, int], None] | None = None
-) -> Backup:
+) -> "Backup":
     """Copy *ledger* to the new file *target*, verified to its head before it counts."""
+    from fillbook.audit import backup
     from fillbook.audit.verify import verify
     from fillbook.log.copying import copy_ledger, sync
 
@@ -188,9 +188,9 @@ def checkpoint_beside(path: str) -> "Checkpoint | None":
 def reducer_fingerprint() -> str:
     """Return what tells this program's fold from any other one's: a digest of its source."""
     digest = hashlib.sha256(__version__.encode())
-    core = resources.files("fillbook.core")
+    core = Path(__file__).with_name("core")
     for name in _REDUCERS:
-        digest.update(core.joinpath(f"{name}.py").read_bytes())
+        digest.update((core / f"{name}.py").read_bytes())
     return digest.hexdigest()[:32]
 
 
@@ -393,7 +393,9 @@ class ImportResult:
         warnings: What the ledger had to say when it was opened.
     """
 
-    def __init__(self, tally: Tally, form: str, source: JsonLines | FixLog | None) -> None:
+    def __init__(self, tally: "Tally", form: str, source: "JsonLines | FixLog | None") -> None:
+        from fillbook.brokers.fix import FixLog
+
         self.tally = tally
         self.form = form
         self.believed = source.believed if isinstance(source, FixLog) else 0
@@ -411,8 +413,8 @@ def import_file(
     checksum: Literal["refuse", "warn"] = "refuse",
     durability: Durability = "strict",
     policy: FillPolicy = AT_ONCE,
-    on_judgement: Callable[[Message, Judgement], None] | None = None,
-    on_flush: Callable[[Progress], None] | None = None,
+    on_judgement: "Callable[[Message, Judgement], None] | None" = None,
+    on_flush: "Callable[[Progress], None] | None" = None,
 ) -> ImportResult:
     """Import *file* (`-` is standard input) into the ledger at *ledger*, which is made if missing.
 
@@ -421,6 +423,10 @@ def import_file(
     Raises `BadInput` for a file that cannot be read, and what `open_log` raises.  What was read
     before an error is in the ledger up to the last commit, with a note of how far it reaches.
     """
+    from fillbook.brokers.fix import read_fix, sniff
+    from fillbook.brokers.jsonlines import read_jsonl
+    from fillbook.feedback.intake import Reading, known_prefix, take_in
+
     with _opened(file) as raw_stream:
         beginning, stream = _beginning(raw_stream)
         if form == "events" or (form == "auto" and _is_export(beginning)):
@@ -474,6 +480,7 @@ def _make_again(stream: BinaryIO, ledger: str, file: str) -> ImportResult:
     if ledger == MEMORY:
         raise BadInput(f"{file}: this is an export of a ledger", "name a new ledger for it")
     from fillbook.audit.reimport import reimport
+    from fillbook.feedback.intake import Tally
 
     head = reimport(stream, file, ledger)
     tally = Tally(head_seq=head.seq)

@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 
 from fillbook.brokers.jsonlines import read_jsonl
-from fillbook.brokers.jsonlines_out import KINDS, to_jsonl, to_time
+from fillbook.brokers.jsonlines_out import KINDS, to_jsonl
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.reports import (
     CancelReject,
@@ -160,18 +160,3 @@ def test_what_the_format_has_no_key_for_is_left_out():
     """`ts_received` is a key of `report` alone: a reader would set the message aside."""
     seen = MarkReport(instrument_id="SBER", px=Decimal(1), ts_received=NS)
     assert json.loads(to_jsonl(seen)) == {"kind": "mark", "instrument_id": "SBER", "px": "1"}
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [
-        (0, "1970-01-01T00:00:00.000Z"),
-        (1_773_385_200_000_000_000, "2026-03-13T07:00:00.000Z"),
-        (1_773_385_200_100_000_000, "2026-03-13T07:00:00.100Z"),
-        (1_773_385_200_000_001_000, "2026-03-13T07:00:00.000001Z"),
-        (1_773_385_200_123_456_789, "2026-03-13T07:00:00.123456789Z"),
-        (1_773_385_200_999_999_990, "2026-03-13T07:00:00.999999990Z"),
-    ],
-)
-def test_a_time_has_the_digits_it_needs(ns, text):
-    assert to_time(ns) == text

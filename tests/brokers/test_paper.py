@@ -311,7 +311,7 @@ def test_the_exchange_shares_nothing_with_what_it_is_compared_with():
         check=True,
     )
     assert done.stdout.split() == [
-        f"fillbook.core.{name}" for name in ("commands", "exact", "reports", "values")
+        f"fillbook.core.{name}" for name in ("commands", "exact", "reports", "times", "values")
     ]
 
 

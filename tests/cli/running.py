@@ -57,6 +57,34 @@ def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> Done:
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+_EACH = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from fillbook.cli import main
+for words in json.load(sys.stdin):
+    sys.argv = ["fillbook", *words]
+    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in "oe")
+    status = None
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as exc:
+            status = exc.code
+    print(json.dumps([status, *(each.buffer.getvalue().decode() for each in (out, err))]))
+"""
+
+
+def run_each(*commands: Iterable[object]) -> list[Done]:
+    """Run `fillbook` with each of *commands* in one process: starting it is what takes time."""
+    done = subprocess.run(
+        [sys.executable, "-c", _EACH],
+        input=json.dumps([[str(word) for word in words] for words in commands]),
+        capture_output=True, text=True, timeout=TIMEOUT_S, env=environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
 def jsonl(rows: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 

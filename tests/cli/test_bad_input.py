@@ -9,16 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.running import COMMAND, TIMEOUT_S, Done, day, environment, jsonl, order, run
+from cli.running import COMMAND, TIMEOUT_S, Done, day, environment, jsonl, order, run, run_each
 
 ORDER = jsonl([order("R-9")])
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    path = tmp_path / "sber.ledger"
-    assert run("import", "-", "--ledger", path, stdin=jsonl(day())).status == 0
-    return path
 
 
 def head(ledger: Path) -> tuple[int, str]:
@@ -191,8 +184,10 @@ def test_what_is_no_ledger_is_not_touched(
     make(path)
     before = path.read_bytes() if path.is_file() else sorted(path.iterdir())
 
-    for verb in (["import", "-"], ["orders"], ["verify"], ["backup", tmp_path / "copy"]):
-        done = run(*verb, "--ledger", path, stdin=ORDER)
+    file = tmp_path / "order.jsonl"
+    file.write_bytes(ORDER)
+    verbs = (["import", file], ["orders"], ["verify"], ["backup", tmp_path / "copy"])
+    for done in run_each(*([*verb, "--ledger", path] for verb in verbs)):
         done.refused(str(path), *words)
 
     assert not (tmp_path / "copy").exists()
@@ -202,8 +197,9 @@ def test_what_is_no_ledger_is_not_touched(
 def test_readers_make_no_ledger(tmp_path: Path):
     path = tmp_path / "none.ledger"
 
-    for verb in (["orders"], ["tail"], ["export"], ["backup", tmp_path / "copy"]):
-        run(*verb, "--ledger", path).refused(str(path), "no such ledger", "check the path")
+    verbs = (["orders"], ["tail"], ["export"], ["backup", tmp_path / "copy"])
+    for done in run_each(*([*verb, "--ledger", path] for verb in verbs)):
+        done.refused(str(path), "no such ledger", "check the path")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -221,10 +217,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("no folder")
 
     for path in (tmp_path / "file" / "x.ledger", tmp_path / "none" / "x.ledger"):
-        done = run("import", "-", "--ledger", path, stdin=ORDER)
-        done.refused(str(path), "folder does not exist", "nothing was written", "make the folder")
-        done = run("demo", "--ledger", path)
-        done.refused(str(path), "nothing was written")
+        imported, demo = run_each(
+            ["import", tmp_path / "file", "--ledger", path], ["demo", "--ledger", path]
+        )
+        imported.refused(
+            str(path), "folder does not exist", "nothing was written", "make the folder"
+        )
+        demo.refused(str(path), "nothing was written")
     if Path("/proc/version").exists():
         done = run("import", "-", "--ledger", "/proc/x.ledger", stdin=ORDER)
         done.refused("/proc/x.ledger", "nothing was written")
@@ -252,9 +251,9 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path):
     assert run("import", "-", "--ledger", path, stdin=jsonl(day())).status == 0
     before = head(path)
     pad = small_disk / "pad"
-    pad.write_bytes(bytes(2 << 20))
+    pad.write_bytes(bytes(5 << 19))  # of 4 MiB, one is the ballast
     many = tmp_path / "many.jsonl"
-    many.write_bytes(jsonl([order(f"M-{number}") for number in range(12_000)]))
+    many.write_bytes(jsonl([order(f"M-{number}") for number in range(3_000)]))
 
     full = run("import", many, "--ledger", path)
 
@@ -263,11 +262,11 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path):
         "import it again: it goes on from there",
     )  # fmt: skip
     assert head(path)[0] >= before[0]
-    assert len(run("orders", "--ledger", path, "--json").json) < 12_002
+    assert len(run("orders", "--ledger", path, "--json").json) < 3_002
 
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     assert run("import", many, "--ledger", path).status == 0
-    assert len(run("orders", "--ledger", path, "--json").json) == 12_002
+    assert len(run("orders", "--ledger", path, "--json").json) == 3_002
     head(path)
 
 
@@ -332,8 +331,9 @@ def test_a_second_writer_is_told_who_holds_the_ledger(ledger: Path):
         second = run("import", "-", "--ledger", ledger, stdin=ORDER)
 
         second.refused(str(ledger), f"process {writer.pid} ", "nothing was written", "stop it")
-        for verb in ("orders", "positions", "state", "tail", "export"):
-            assert run(verb, "--ledger", ledger).status == 0
+        verbs = ("orders", "positions", "state", "tail", "export")
+        read = run_each(*([verb, "--ledger", ledger] for verb in verbs))
+        assert [done.status for done in read] == [0] * len(verbs)
         assert head(ledger) == before
     finally:
         writer.communicate(b"\n", timeout=60)
@@ -360,7 +360,7 @@ def test_the_lock_of_a_killed_writer_is_free(ledger: Path):
 def test_options_that_make_no_sense(ledger: Path):
     before = head(ledger)
     last, _ = before
-    for words, told in (
+    cases: list[tuple[list[str], tuple[str, ...]]] = [
         (["nonsense"], ("'nonsense'", "fillbook --help")),
         (["orders", "--nonsense"], ("--nonsense", "fillbook orders --help")),
         (["import"], ("FILE", "fillbook import --help")),
@@ -382,8 +382,13 @@ def test_options_that_make_no_sense(ledger: Path):
         (["export", "--day", "13.03.2026"], ("13.03.2026", "2026-03-13")),
         (["export", "--tz", "Europe/Moscow"], ("--tz Europe/Moscow", "--day")),
         (["export", "--format", "csv"], ("three files", "--out")),
-    ):
-        ledger_words = [] if words[0] == "nonsense" else ["--ledger", ledger]
-        run(*words, *ledger_words).refused(*told)
-    run("orders").refused("--ledger", "fillbook orders --help")
+        (["orders"], ("--ledger", "fillbook orders --help")),
+    ]
+    without = (["nonsense"], ["orders"])
+    commands = [
+        words if words in without else [*words, "--ledger", str(ledger)] for words, _ in cases
+    ]
+    for (_, told), done in zip(cases, run_each(*commands), strict=True):
+        done.refused(*told)
+    run("orders", "--nonsense").refused("--nonsense", "fillbook orders --help")
     assert head(ledger) == before

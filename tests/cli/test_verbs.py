@@ -7,12 +7,13 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from cli.running import COMMAND, Done, day, environment, fill, jsonl, order, run
+from cli.running import COMMAND, Done, day, environment, fill, jsonl, order, run, run_each
 
 VERBS = [
     "init", "import", "orders", "positions", "state", "export", "backup", "tail", "verify",
@@ -20,21 +21,12 @@ VERBS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    path = tmp_path / "sber.ledger"
-    assert run("import", "-", "--ledger", path, stdin=jsonl(day())).status == 0
-    return path
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_has_an_example_and_fits(verb: str):
-    done = run(verb, "--help")
-
-    assert done.status == 0
-    assert f"Example: fillbook {verb}" in " ".join(done.out.split())
-    assert max(map(len, done.out.splitlines())) <= 80
-    assert "--json" in done.out
+def test_help_has_an_example_and_fits():
+    for verb, done in zip(VERBS, run_each(*([verb, "--help"] for verb in VERBS)), strict=True):
+        assert done.status == 0, verb
+        assert f"Example: fillbook {verb}" in " ".join(done.out.split())
+        assert max(map(len, done.out.splitlines())) <= 80, verb
+        assert "--json" in done.out, verb
 
 
 def test_the_command_lists_its_verbs():
@@ -88,12 +80,13 @@ def test_lots(ledger: Path, method: str):
 
 
 def test_every_json_is_json(ledger: Path, tmp_path: Path):
-    for words in (
+    verbs: list[list[object]] = [
         ["orders"], ["positions"], ["state"], ["verify"], ["doctor"], ["tail"],
         ["backup", tmp_path / "b.ledger"],
         ["export", "--format", "csv", "--out", tmp_path / "csv"],
-    ):  # fmt: skip
-        done = run(*words, "--ledger", ledger, "--json")
+    ]  # fmt: skip
+    each = run_each(*([*words, "--ledger", ledger, "--json"] for words in verbs))
+    for words, done in zip(verbs, each, strict=True):
         assert done.status == 0, done
         for line in done.out.splitlines() if words == ["tail"] else [done.out]:
             json.loads(line)
@@ -201,6 +194,51 @@ def test_tail_shows_the_message_behind_an_event(ledger: Path):
     assert json.loads(done.lines[-2]["raw"])["client_order_id"] == "R-2"
 
 
+_LOADED = """
+import sys
+from fillbook.cli import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "not_needed"),
+    [
+        (["import", "-"], {"sqlite_utils", "rich", "fillbook.audit", "fillbook.brokers.paper"}),
+        (["orders"], {"sqlite_utils", "fillbook.audit", "fillbook.brokers", "fillbook.feedback"}),
+        (["orders", "--json"], {"rich", "tempfile", "subprocess", "fillbook.core.reports"}),
+    ],
+    ids=["import", "orders", "orders-json"],
+)
+def test_a_verb_loads_what_it_uses(tmp_path: Path, words: list[str], not_needed: set[str]):
+    """Starting costs more than the work on a small ledger: see docs/performance.md."""
+    path = tmp_path / "x.ledger"
+    if words[0] != "import":
+        run("import", "-", "--ledger", path, stdin=jsonl(day()))
+
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED, *words, "--ledger", str(path)],
+        input=jsonl(day()), capture_output=True, env=environment(), timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 0
+    loaded = set(done.stderr.decode().split())
+    assert "fillbook.log.reader" in loaded
+    assert loaded & not_needed == set()
+
+
+def test_an_empty_table_says_so(tmp_path: Path):
+    path = tmp_path / "x.ledger"
+    run("import", "-", "--ledger", path, stdin=jsonl(day()[:2]))
+
+    out = run("state", "--ledger", path, "--at", "1").out
+
+    assert out.splitlines()[1:] == ["", "Orders: none", "", "Positions: none"]
+
+
 def on_terminal(*words: object) -> Done:
     """Run under a terminal of 80 columns and return what it showed."""
     master, slave = pty.openpty()
@@ -254,7 +292,7 @@ def test_tables_fit_eighty_columns(tmp_path: Path):
 
 
 def test_progress_is_for_terminals_only(tmp_path: Path):
-    rows = jsonl([order(f"R-{number}") for number in range(2500)])
+    rows = jsonl([order(f"R-{number}") for number in range(1100)])
     file = tmp_path / "many.jsonl"
     file.write_bytes(rows)
 
@@ -268,7 +306,8 @@ def test_progress_is_for_terminals_only(tmp_path: Path):
 
 def test_a_closed_pipe_ends_cleanly(tmp_path: Path):
     path = tmp_path / "many.ledger"
-    run("import", "-", "--ledger", path, stdin=jsonl([order(f"R-{n}") for n in range(3000)]))
+    more_than_a_pipe_holds = jsonl([order(f"R-{number}") for number in range(600)])
+    run("import", "-", "--ledger", path, stdin=more_than_a_pipe_holds)
 
     process = subprocess.Popen(
         [*COMMAND, "orders", "--ledger", str(path), "--json"],
@@ -319,15 +358,20 @@ def test_the_demo_agrees_with_the_exchange(tmp_path: Path, seed: int):
     path = tmp_path / "demo.ledger"
 
     done = run("demo", "--seed", seed, "--ledger", path, "--json")
-    shown = run("demo", "--seed", seed, "--ledger", path)
 
-    assert done.status == shown.status == 0, done
-    assert done.err == shown.err == ""
+    assert (done.status, done.err) == (0, ""), done
     assert done.json["agrees_with_exchange"]
     assert done.json["is_whole"]
     assert sum(done.json["orders"].values()) >= 290
     assert len(done.json["survived"]) >= 10
     assert done.json["flags"]["INFERRED"] >= 1
+
+
+def test_the_demo_shows_its_day_and_writes_it_anew(tmp_path: Path):
+    for _ in range(2):
+        shown = run("demo", "--ledger", tmp_path / "demo.ledger", "--orders", "40")
+
+    assert (shown.status, shown.err) == (0, "")
     for words in ("Orders by status", "Positions", "What it survived", "is whole", "Try next"):
         assert words in shown.out
 

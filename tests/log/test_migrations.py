@@ -1,5 +1,6 @@
 """The library and `sqlite-utils migrate` make the same file."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ from fillbook._resources import ledger_path, migrations_path
 from fillbook.log import schema, snapshot
 from fillbook.log._sqlite import connect
 from fillbook.log.chain import CHAIN_DOMAIN
+from fillbook.log.columns import COLUMNS
 from fillbook.log.port import Record, Run
 from fillbook.log.sqlite import SqliteLog
-from fillbook.log.staging import COLUMNS
 from log.making import draft, open_fixed, python
 
 
@@ -64,6 +65,47 @@ def test_a_ledger_has_no_step_left_to_apply(tmp_path: Path) -> None:
     assert schema_of(path) == before
 
 
+def notes_of(path: Path) -> list[tuple[object, ...]]:
+    """What the file says of the steps it has had; when is told apart only by its form."""
+    connection = connect(str(path))
+    rows = connection.execute("SELECT * FROM _sqlite_migrations ORDER BY id").fetchall()
+    connection.close()
+    return [(*row[:-1], re.sub(r"\d", "9", row[-1])) for row in rows]
+
+
+def test_both_ways_note_the_same_steps(tmp_path: Path) -> None:
+    by_library, by_command = tmp_path / "library", tmp_path / "command"
+    open_fixed(by_library).close()
+    sqlite_utils("migrate", by_command, migrations_path())
+    assert notes_of(by_library) == notes_of(by_command)
+    assert [row[:3] for row in notes_of(by_library)] == [(1, "fillbook", "0001_ledger")]
+
+
+def test_an_older_file_gets_the_step_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only then `sqlite-utils` is asked, which knows what has been applied."""
+    steps = copy_of_steps(tmp_path)
+    monkeypatch.setattr(schema, "migrations_path", lambda: steps)
+    path = tmp_path / "x.ledger"
+    open_fixed(path).close()
+    (steps / "0002_more.py").write_text(
+        "def migrate(db):\n    db.execute('CREATE TABLE more (x)')\n"
+    )
+    for _ in range(2):
+        connection = connect(str(path))
+        connection.execute("BEGIN IMMEDIATE")
+        schema.migrate(connection)
+        connection.execute("COMMIT")
+        connection.close()
+        assert [row[2] for row in notes_of(path)] == ["0001_ledger", "0002_more"]
+    assert ("table", "more", "more", "CREATE TABLE more (x)") in schema_of(path)
+
+    new = tmp_path / "new.ledger"
+    open_fixed(new).close()
+    assert schema_of(new) == schema_of(path)
+
+
 def test_the_numbers_are_the_same_on_both_sides() -> None:
     """The steps import nothing of ours: they run wherever sqlite-utils does."""
     step = run_path(str(migrations_path() / "0001_ledger.py"))
@@ -78,13 +120,18 @@ def test_steps_are_numbered_without_gaps() -> None:
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
 
 
-def test_a_step_that_fails_leaves_an_empty_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = tmp_path / "migrations"
+def copy_of_steps(folder: Path) -> Path:
+    steps = folder / "migrations"
     steps.mkdir()
     for name in migrations_path().glob("*.py"):
         (steps / name.name).write_bytes(name.read_bytes())
+    return steps
+
+
+def test_a_step_that_fails_leaves_an_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = copy_of_steps(tmp_path)
     (steps / "0002_wrong.py").write_text(
         "def migrate(db):\n    db.execute('CREATE TABLE events (x)')\n"
     )
@@ -103,7 +150,6 @@ def test_a_step_that_fails_leaves_an_empty_file(
 
 def test_what_is_slow_to_import_is_imported_where_it_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "x.ledger"
-    open_fixed(path).close()
     said = python(
         """
         import sys

@@ -22,7 +22,7 @@ TOOL = """\
 #!/bin/sh
 name=${0##*/}
 echo "$name $*" >>"$LOG"
-echo "output of $name"
+echo "output of $name${FILLBOOK_COMMAND:+, to be called $FILLBOOK_COMMAND}"
 case " $FAILING " in *" $name "*) exit 3 ;; esac
 """
 
@@ -113,7 +113,14 @@ def test_the_demo_installs_by_hash_and_nothing_for_developers(checkout, interpre
     assert "--editable" in package
     assert "--no-deps --no-build-isolation" in package
     assert demo == "fillbook demo --seed 7"
-    assert done.stdout.splitlines()[-1] == "output of fillbook"
+    path = checkout / ".venv" / "bin" / "fillbook"
+    assert done.stdout.splitlines()[-1] == f"output of fillbook, to be called {path}"
+
+
+def test_in_the_checkout_the_command_has_a_short_name(checkout, interpreter):
+    done = run(checkout, "demo", python=interpreter, cwd=checkout)
+
+    assert done.stdout.endswith("output of fillbook, to be called .venv/bin/fillbook\n")
 
 
 def test_what_is_set_up_is_not_set_up_again(checkout, interpreter):
@@ -206,7 +213,11 @@ def test_missing_acceptance_examples_are_said(checkout, interpreter):
 
 
 def run(
-    checkout: Path, *arguments: str, python: Path | str = PYTHON, failing: str = ""
+    checkout: Path,
+    *arguments: str,
+    python: Path | str = PYTHON,
+    failing: str = "",
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the script; tools named in *failing* exit with 3."""
     variables = {k: v for k, v in os.environ.items() if k not in {"ACCEPTANCE", "PYTHONPATH"}}
@@ -219,6 +230,7 @@ def run(
         capture_output=True,
         text=True,
         timeout=60,
+        cwd=cwd,
     )
 
 

@@ -5,7 +5,6 @@ only then it takes its name.  Nothing is ever overwritten.
 """
 
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def back_up(
     folder = Path(target).resolve().parent
     if not folder.is_dir():
         raise BadInput(f"{target}: its folder does not exist", "make the folder first")
-    partial = f"{target}.partial-{socket.gethostname()}-{os.getpid()}"
+    partial = f"{target}.partial-{os.uname().nodename}-{os.getpid()}"
     try:
         make_copy(partial)
         head = head_of_verified(partial)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fillbook.audit.lines import Day
-from fillbook.core.views import time_text
+from fillbook.core.times import time_text
 from fillbook.errors import BadInput
 from fillbook.log.port import Reader
 

@@ -33,11 +33,10 @@ from fillbook.core.operator_events import PositionAdjusted
 from fillbook.errors import BadValue, LedgerDamaged, UnknownEventVersion
 from fillbook.log.chain import genesis, hash_of_record
 from fillbook.log.codec import decode, encode
-from fillbook.log.columns import hot_columns
+from fillbook.log.columns import COLUMNS, hot_columns
 from fillbook.log.heads import Checkpoint
 from fillbook.log.port import Reader, Record, Run
 from fillbook.log.schema import FORMAT_VERSION
-from fillbook.log.staging import COLUMNS
 from fillbook.log.upcast import upcast
 
 __all__ = ["MOST_PROBLEMS", "Problem", "Verdict", "verify"]

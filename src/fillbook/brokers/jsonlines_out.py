@@ -4,9 +4,7 @@ Each kind has its own keys and no others: a reader sets a message with an unknow
 What is None, or a flag that is not raised, is left out; `ts_received` is a key of `report` alone.
 """
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from json import JSONEncoder
 
 from fillbook.core.commands import CancelOrder, Command, ReplaceOrder, SubmitOrder
@@ -22,8 +20,9 @@ from fillbook.core.reports import (
     Report,
     SplitReport,
 )
+from fillbook.core.times import time_text
 
-__all__ = ["KINDS", "to_jsonl", "to_row", "to_time"]
+__all__ = ["KINDS", "to_jsonl", "to_row"]
 
 KINDS: dict[type[Command | Report], tuple[str, tuple[str, ...]]] = {
     InstrumentReport: (
@@ -88,7 +87,6 @@ KINDS: dict[type[Command | Report], tuple[str, tuple[str, ...]]] = {
 """The kind of each message, and its keys in the order in which they are written."""
 
 _TIMES = {"ts_event", "ts_received", "expire_time"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = JSONEncoder(separators=(",", ":")).encode
 
 
@@ -108,22 +106,7 @@ def to_row(message: Command | Report) -> dict[str, str | bool]:
         if isinstance(value, Decimal):
             row[key] = plain(value)
         elif key in _TIMES:
-            row[key] = to_time(value)
+            row[key] = time_text(value)
         else:
             row[key] = value if value is True else str(value)
     return row
-
-
-def to_time(ns: int) -> str:
-    """Return nanoseconds since 1970 UTC in RFC 3339, with 3, 6 or 9 decimal places as needed."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    places = f"{rest:09}"
-    while len(places) > 3 and places.endswith("000"):
-        places = places[:-3]
-    return f"{_second(seconds)}.{places}Z"
-
-
-@lru_cache(maxsize=1 << 10)
-def _second(seconds: int) -> str:
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return moment.replace(tzinfo=None).isoformat()

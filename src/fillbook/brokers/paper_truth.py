@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from fillbook.brokers.jsonlines_out import to_time
 from fillbook.brokers.paper_orders import VenueFill, VenueOrder
 from fillbook.core.exact import EXACT, plain
+from fillbook.core.times import time_text
 from fillbook.core.values import ExecType
 
 __all__ = ["Cash", "positions_of", "truth_of"]
@@ -88,7 +88,7 @@ def _fill_row(order: VenueOrder, fill: VenueFill) -> dict[str, Any]:
             "commission": fill.commission,
             "commission_currency": listing.fee_currency,
             "liquidity": fill.liquidity,
-            "ts_event": to_time(fill.ts_event),
+            "ts_event": time_text(fill.ts_event),
         }
     )
 

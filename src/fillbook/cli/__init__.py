@@ -1,5 +1,6 @@
 """The command `fillbook`.  Each verb lives in a module of its own, loaded when it is used."""
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -25,6 +26,10 @@ _VERBS = {
     "demo": ("demoing", "Trade a seeded day on the paper exchange and show the book."),
     "paper": ("papering", "Serve the paper broker to robots on this machine."),
 }
+
+
+_OBJECTS_BEFORE_GARBAGE = 50_000
+"""Made since the last look for garbage.  Loading a verb makes about so many and drops none."""
 
 
 class _ReaderGoneError(Exception):
@@ -81,6 +86,7 @@ def fillbook() -> None:
 
 def main() -> None:
     """Run the command; the process ends with its exit status and never with a traceback."""
+    gc.set_threshold(_OBJECTS_BEFORE_GARBAGE)
     try:
         status = fillbook(standalone_mode=False, prog_name="fillbook")
         sys.stdout.flush()
@@ -112,6 +118,7 @@ def main() -> None:
         where = f"{exc.filename}: " if exc.filename else ""
         _say(f"{where}{exc.strerror or exc}")
         status = 2
+    gc.freeze()  # the interpreter would look through everything once more before it ends
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -134,10 +134,10 @@ def print_table(
         console = Console(highlight=False, width=200)
     table = Table(
         title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False,
-        show_edge=False,
+        collapse_padding=True, show_edge=False,
     )  # fmt: skip
     for heading, is_number in columns:
         table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    console.print(table)
+    console.print(table if table.row_count else f"{title}: none")

@@ -1,6 +1,7 @@
 """`fillbook demo`: a robot's seeded trading day on the paper exchange, recorded and shown."""
 
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,8 @@ def _print_day(summary: dict[str, Any], survived: list[tuple[str, str]], order_c
     agrees = "agree with" if summary["agrees_with_exchange"] else "DIFFER FROM"
     click.echo(f"The ledger {whole}; its orders and positions {agrees} the exchange's own books.")
     click.echo(f"Head: seq {summary['head_seq']}, {summary['head']}")
-    command = os.environ.get("FILLBOOK_COMMAND", "fillbook")
-    ledger = summary["ledger"]
+    command = shlex.quote(os.environ.get("FILLBOOK_COMMAND", "fillbook"))
+    ledger = shlex.quote(summary["ledger"])
     click.echo("\nTry next:")
     click.echo(f"  {command} positions --ledger {ledger} --method fifo")
     click.echo(f"  {command} state --ledger {ledger} --at 2026-03-13T08:30:00Z --happened")

@@ -30,7 +30,7 @@ __all__ = ["import_command"]
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(["auto", "jsonl", "fix", "events"]), default="auto",
-    show_default=True, help="JSON lines, or a FIX 4.0-5.0 SP2 log.",
+    show_default=True, help="JSON lines, a FIX 4.0-5.0 SP2 log, or an export of events.",
 )  # fmt: skip
 @click.option(
     "--checksum", type=click.Choice(["refuse", "warn"]), default="refuse", show_default=True,

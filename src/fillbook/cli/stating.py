@@ -13,7 +13,8 @@ from fillbook.cli.common import (
     print_json,
 )
 from fillbook.cli.listing import print_orders, print_positions
-from fillbook.core.views import order_json, time_text
+from fillbook.core.times import time_text
+from fillbook.core.views import order_json
 from fillbook.errors import BadInput
 from fillbook.forensics.replay import happened_by, known_seq, orders_upto
 from fillbook.log.port import Reader
@@ -83,6 +84,7 @@ def state_command(
     clock = f"what had happened by {time_text(ts)}, known at" if happened else "what was known at"
     click.echo(f"{ledger}: {clock} seq {upto} of {head}\n")
     print_orders(orders)
+    click.echo()
     print_positions(positions)
     return 0
 

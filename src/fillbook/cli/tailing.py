@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fillbook.cli.common import as_json, json_option, ledger_option
-from fillbook.core.views import time_text
+from fillbook.core.times import time_text
 from fillbook.log.port import Record
 from fillbook.wiring import open_reader
 

@@ -10,7 +10,6 @@ from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.deciding_fills import amend_fill, book_trade, close_gap, infer, settle_inferred
 from fillbook.core.deciding_status import (
     amend_terms,
-    answered_ids,
     apply_status,
     learn_ids,
     learn_terms,
@@ -207,7 +206,7 @@ def decide_cancel_reject(
 
 def _is_pending(order: Order, reject: CancelReject) -> bool:
     return bool(
-        answered_ids(order, reject.client_order_id, reject.orig_client_order_id, "CANCEL")
+        order.answered_ids(reject.client_order_id, reject.orig_client_order_id, "CANCEL")
         and reject.client_order_id in order.standing.pending
     )
 

@@ -36,7 +36,6 @@ from fillbook.core.values import ExecType, OrderStatus
 
 __all__ = [
     "amend_terms",
-    "answered_ids",
     "apply_status",
     "learn_ids",
     "learn_terms",
@@ -92,35 +91,6 @@ def learn_ids(draft: Draft, report: OrderReport) -> None:
     renames = report.is_snapshot or report.exec_type in (_E.NEW, _E.REPLACED, _E.RESTATED)
     if not order.venue_order_ids or renames:
         draft.new_venue_id = theirs
-
-
-def answered_ids(
-    order: Order,
-    request_id: str | None,
-    orig: str | None,
-    kind: str,
-    is_accepted: bool = False,
-) -> list[str]:
-    """Return under which ids a pending request may be kept that this answer ends.
-
-    That is the request itself, the order's own ids (a venue may acknowledge under those) and, for
-    an accepted replacement, every one asked for before it: what is real now has passed them over.
-    """
-    pending = order.standing.pending
-    ids = [request_id or "", order.client_order_id or "", ""]
-    named = order.requests.get(orig or "")
-    if named is None or named.is_answered:
-        ids.append(orig or "")
-    if is_accepted and request_id is not None:
-        chain = order.client_order_ids
-        earlier = chain[: chain.index(request_id)] if request_id in chain else chain
-        ids += [each for each in earlier if pending.get(each) is _S.PENDING_REPLACE]
-    wanted = _S.PENDING_CANCEL if kind == "CANCEL" else _S.PENDING_REPLACE
-    return [
-        each
-        for each in dict.fromkeys(ids)
-        if each in pending and (each == request_id or pending[each] is wanted)
-    ]
 
 
 # ---- terms
@@ -184,8 +154,8 @@ def _replace(draft: Draft, report: OrderReport) -> None:
     reopened = _reopens(draft, report)
     current = _set_terms(draft, report)
     now.answer(
-        answered_ids(
-            order, report.client_order_id, report.orig_client_order_id, "REPLACE", is_accepted=True
+        order.answered_ids(
+            report.client_order_id, report.orig_client_order_id, "REPLACE", is_accepted=True
         ),
         report.ts_event,
     )
@@ -389,7 +359,7 @@ def reject_request(draft: Draft, report: OrderReport) -> None:
     order = draft.order
     request = order.requests.get(report.client_order_id or "")
     kind = request.kind if request is not None else "CANCEL"
-    ids = answered_ids(order, report.client_order_id, report.orig_client_order_id, kind)
+    ids = order.answered_ids(report.client_order_id, report.orig_client_order_id, kind)
     told = (report.reason, report.text, report.ts_event)
     # an order without an id of ours takes the first it is named by, which is then no request's
     under = (draft.request_id, report.client_order_id)

@@ -282,23 +282,29 @@ class OrderDiscovered(OrderEvent):
     venue: str | None = None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+# An event without a field of its own is not decorated: it is what `OrderEvent` is, by another name.
+
+
 class OrderReceived(OrderEvent):
     """The venue has the order and has not accepted it yet (39=A)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.received"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderAccepted(OrderEvent):
     """The venue accepted the order (150=0)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.accepted"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderTriggered(OrderEvent):
     """The stop price was reached (150=L)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.triggered"
 
@@ -324,16 +330,18 @@ class OrderReplaceRequested(OrderEvent):
     stop_px: Decimal | None = None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderCancelPending(OrderEvent):
     """The venue works on a cancel (39=6)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.cancel_pending"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderReplacePending(OrderEvent):
     """The venue works on a replacement (39=E)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.replace_pending"
 
@@ -427,30 +435,34 @@ class OrderExpired(OrderEvent):
     text: str | None = None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderDoneForDay(OrderEvent):
     """No more today (39=3); `leaves_qty` is what the venue says."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.done_for_day"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderStopped(OrderEvent):
     """A guarantee of execution at a price (39=7)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.stopped"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderSuspended(OrderEvent):
     """The order is not working for now (39=9)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.suspended"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
 class OrderCalculated(OrderEvent):
     """The order is complete and its figures are settled (39=B)."""
+
+    __slots__ = ()
 
     type: ClassVar[str] = "order.calculated"
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from attrs import evolve
 
-from fillbook.core.deciding_status import answered_ids
 from fillbook.core.events import (
     AmendmentHeld,
     CommissionChanged,
@@ -217,7 +216,7 @@ def _answer(
     ts: int | None,
     is_accepted: bool = False,
 ) -> None:
-    order.standing.answer(answered_ids(order, request_id, orig, kind, is_accepted), ts)
+    order.standing.answer(order.answered_ids(request_id, orig, kind, is_accepted), ts)
     _mark_answered(order, request_id, kind)
 
 

@@ -469,6 +469,31 @@ class Order:
         """1 for buying, -1 for selling."""
         return 1 if self.side is Side.BUY else -1
 
+    def answered_ids(
+        self, request_id: str | None, orig: str | None, kind: str, is_accepted: bool = False
+    ) -> list[str]:
+        """Return under which ids a pending request may be kept that an answer ends.
+
+        That is the request itself, the order's own ids (a venue may acknowledge under those) and,
+        for an accepted replacement, every one asked for before it: what is real now has passed
+        them over.
+        """
+        pending = self.standing.pending
+        ids = [request_id or "", self.client_order_id or "", ""]
+        named = self.requests.get(orig or "")
+        if named is None or named.is_answered:
+            ids.append(orig or "")
+        if is_accepted and request_id is not None:
+            chain = self.client_order_ids
+            earlier = chain[: chain.index(request_id)] if request_id in chain else chain
+            ids += [each for each in earlier if pending.get(each) is _S.PENDING_REPLACE]
+        wanted = _S.PENDING_CANCEL if kind == "CANCEL" else _S.PENDING_REPLACE
+        return [
+            each
+            for each in dict.fromkeys(ids)
+            if each in pending and (each == request_id or pending[each] is wanted)
+        ]
+
     def cum_qty_at(self, ts: int | None) -> Decimal:
         """Return how much was filled by *ts*, of the fills we know and as the venue counted then.
 

@@ -3,31 +3,19 @@
 Keys and order are those of the public contract; amounts are decimal text, times RFC 3339 in UTC.
 """
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from fillbook.core.exact import plain
 from fillbook.core.orders import Order
+from fillbook.core.times import time_text
 
-__all__ = ["amount", "order_json", "order_state_json", "time_text"]
+__all__ = ["amount", "order_json", "order_state_json"]
 
 
 def amount(value: Decimal | None) -> str | None:
     """Return *value* as plain text; None stays None."""
     return None if value is None else plain(value)
-
-
-def time_text(ns: int | None) -> str | None:
-    """Return *ns* since 1970 as RFC 3339 in UTC, with 3, 6 or 9 digits of the second."""
-    if ns is None:
-        return None
-    seconds, rest = divmod(ns, 1_000_000_000)
-    digits = f"{rest:09d}"
-    while len(digits) > 3 and digits.endswith("000"):
-        digits = digits[:-3]
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits}Z"
 
 
 def order_state_json(order: Order | None) -> dict[str, Any]:

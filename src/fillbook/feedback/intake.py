@@ -9,7 +9,6 @@ together with the note of how far it reaches, so an interrupted import goes on w
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Protocol, cast
 
 from attrs import define, field, frozen
@@ -119,6 +118,8 @@ def known_prefix(
         digests.setdefault(each.length, set()).add(each.sha256)
     if not digests:
         return stream, 0
+    from tempfile import SpooledTemporaryFile  # slow to import; a file is mostly imported once
+
     spool = cast(BinaryIO, SpooledTemporaryFile(SPOOL_BYTES))  # noqa: SIM115
     sha256, length, known = hashlib.sha256(), 0, 0
     for end in sorted(digests):

@@ -1,6 +1,6 @@
-"""Work out the columns that repeat an event's body for the sake of the fold.
+"""Name the columns of an event, and work out those that repeat its body for the sake of the fold.
 
-They are a convenience, never a source: what they say follows from the body alone, and `verify`
+Those are a convenience, never a source: what they say follows from the body alone, and `verify`
 compares the two.  The codes are part of the file's format and never change.
 """
 
@@ -25,6 +25,7 @@ from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.values import OrderStatus, Side
 
 __all__ = [
+    "COLUMNS",
     "OP_BODY",
     "OP_FILL",
     "OP_NEITHER",
@@ -34,6 +35,14 @@ __all__ = [
     "HotColumns",
     "hot_columns",
 ]
+
+COLUMNS = (
+    "seq", "op", "stream", "status", "position", "qty", "px", "fee", "fee_currency", "fill_no",
+    "version", "type", "type_version", "ts_event", "ts_received", "ts_recorded", "mono_ns", "epoch",
+    "actor", "correlation", "causation", "client_order_id", "venue_order_id", "idempotency_key",
+    "input_hash", "raw_digest", "event_hash", "body",
+)  # fmt: skip
+"""The columns of `events` and the fields of a `Record`, both in this order."""
 
 OP_ORDER = 0
 """An order's event that moves no position."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fillbook.log.chain import genesis
+from fillbook.log.columns import COLUMNS
 from fillbook.log.port import LEDGER_STREAM, Head, Raw, Record, Row, Run
 from fillbook.log.snapshot import LOAD_SQL
-from fillbook.log.staging import COLUMNS
 
 __all__ = ["RECORD_SQL", "RUN_SQL", "Queries"]
 

@@ -7,7 +7,6 @@ place.
 """
 
 import os
-import socket
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -32,12 +31,11 @@ from fillbook.errors import BadInput, BadValue, LedgerNotWritable
 from fillbook.log._sqlite import Connection, Error, IntegrityError
 from fillbook.log.chain import CHAIN_DOMAIN, genesis, hash_of_record, raw_digest
 from fillbook.log.codec import decode, encode
-from fillbook.log.columns import hot_columns
+from fillbook.log.columns import COLUMNS, hot_columns
 from fillbook.log.heads import HeadsFile, read_checkpoint
 from fillbook.log.opening import check_path, connect_writer
 from fillbook.log.port import Head, Raw, Record, Run
 from fillbook.log.schema import FORMAT_VERSION, migrate
-from fillbook.log.staging import COLUMNS
 
 __all__ = ["Restoration", "Sealed"]
 
@@ -118,7 +116,7 @@ class Restoration:
                 "name a new file",
             )
         check_path(real, create=True)
-        partial = f"{real}.partial-{socket.gethostname()}-{os.getpid()}"
+        partial = f"{real}.partial-{os.uname().nodename}-{os.getpid()}"
         connection = connect_writer(partial, "bulk")
         connection.execute("BEGIN IMMEDIATE")
         migrate(connection)

@@ -1,9 +1,11 @@
 """Recognize a ledger file, and apply the steps in `migrations/` to one that is empty or older.
 
 The same steps are applied by `sqlite-utils migrate FILE migrations/`, to the same result.
-`sqlite-utils` is only imported where there is a step to apply: it costs more than opening a ledger.
+`sqlite-utils` is only imported where a ledger of an older format lacks a step: loading it takes
+longer than making a ledger and filling it, and a new file needs none of what it can do.
 """
 
+from datetime import UTC, datetime
 from runpy import run_path
 
 from fillbook._resources import migrations_path
@@ -14,6 +16,20 @@ __all__ = ["APPLICATION_ID", "FORMAT_VERSION", "format_of", "made_schema", "migr
 
 APPLICATION_ID = 0x46424B4C
 FORMAT_VERSION = 1
+
+_NOTES = (
+    """\
+CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+)""",
+    """\
+CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name")""",
+)
+"""Where `sqlite-utils` (4.2) keeps which steps a file has had, letter for letter."""
 
 
 def format_of(connection: Connection, path: str) -> int:
@@ -41,6 +57,27 @@ def migrate(connection: Connection) -> None:
     otherwise both make the schema.
     """
     assert connection.in_transaction
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if count:
+        _go_on(connection)
+    else:
+        _make(connection)
+
+
+def _make(connection: Connection) -> None:
+    """Apply all steps to an empty file, and note them where `sqlite-utils` will look for them."""
+    for statement in _NOTES:
+        connection.execute(statement)
+    for step in sorted(migrations_path().glob("[0-9][0-9][0-9][0-9]_*.py")):
+        run_path(str(step))["migrate"](connection)
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+            " VALUES ('fillbook', ?, ?)",
+            (step.stem, str(datetime.now(UTC))),
+        )
+
+
+def _go_on(connection: Connection) -> None:
     from sqlite_utils import Database
 
     steps = run_path(str(migrations_path() / "migrations.py"))["fillbook"]

@@ -28,15 +28,7 @@ from fillbook.log.columns import HotColumns, hot_columns
 from fillbook.log.port import Draft, Head, Record
 from fillbook.log.upcast import UPCASTERS
 
-__all__ = ["COLUMNS", "Lookup", "Prepared", "Stage", "prepare"]
-
-COLUMNS = (
-    "seq", "op", "stream", "status", "position", "qty", "px", "fee", "fee_currency", "fill_no",
-    "version", "type", "type_version", "ts_event", "ts_received", "ts_recorded", "mono_ns", "epoch",
-    "actor", "correlation", "causation", "client_order_id", "venue_order_id", "idempotency_key",
-    "input_hash", "raw_digest", "event_hash", "body",
-)  # fmt: skip
-"""The columns of `events` and the fields of a `Record`, both in this order."""
+__all__ = ["Lookup", "Prepared", "Stage", "prepare"]
 
 _MOST_VERSIONS = 1 << 16
 _FITS = Struct(">7q").pack

@@ -13,13 +13,14 @@ from attrs import astuple, define, field
 
 from fillbook.errors import AppendRefused, LedgerDamaged, LedgerInUse, LogError, StorageFailed
 from fillbook.log._sqlite import Connection, Error, IntegrityError, trouble
+from fillbook.log.columns import COLUMNS
 from fillbook.log.group import Request
 from fillbook.log.heads import HeadsFile
 from fillbook.log.opening import Ballast, Durability, connect_writer
 from fillbook.log.port import Head, Record, Run
 from fillbook.log.queries import RECORD_SQL
 from fillbook.log.schema import FORMAT_VERSION
-from fillbook.log.staging import COLUMNS, Lookup, Stage
+from fillbook.log.staging import Lookup, Stage
 
 __all__ = ["Writer"]
 
