@@ -82,6 +82,17 @@ def test_an_order_goes_all_the_way_and_back(house):
     assert (fill["client_order_id"], fill["last_qty"], fill["last_px"]) == ("R-1", "3", "101")
 
 
+def test_the_instruments_are_the_same_over_http(house):
+    server = house.server()
+    (told,) = house.client(server.url).instruments()
+    (own,) = PaperBroker(**SETTINGS).instruments()
+    assert told.kind == "instrument"
+    assert evolve(told.content, ts_event=None) == evolve(
+        own.content, ts_event=None, ts_received=None
+    )
+    assert told.content.instrument_id == "SHARE"
+
+
 def test_the_truth_can_be_asked_by_anybody(house):
     server = house.server()
     house.client(server.url).submit(an_order(limit_px="90"))

@@ -46,6 +46,9 @@ class OverHttp:
     def call(self, method: str, *args: Any) -> list[Message]:
         return messages_of(self._request("POST", f"/{method}", body_of(method, args)))
 
+    def instruments(self) -> list[Message]:
+        return messages_of(self._request("GET", "/instruments"))
+
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         truth: dict[str, list[dict[str, Any]]] = json.loads(self._request("GET", "/truth"))
         return truth

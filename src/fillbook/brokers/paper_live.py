@@ -41,6 +41,8 @@ class Way(Protocol):
 
     def connect(self, listener: Listener) -> None: ...
 
+    def instruments(self) -> list[Message]: ...
+
     def truth(self) -> Truth: ...
 
     def settle(self) -> None: ...
@@ -142,6 +144,10 @@ class PaperBroker:
 
     # ---- what only a paper broker can do
 
+    def instruments(self) -> Sequence[Message]:
+        """Return an `InstrumentReport` of each instrument; nothing goes wrong with it."""
+        return self._way.instruments()
+
     def truth(self) -> Truth:
         """Return `orders`, `fills` and `positions` as the exchange has them."""
         return self._way.truth()
@@ -188,6 +194,10 @@ class InProcess:
                 target=self._follow, args=(listener, is_up), name="paper-stream", daemon=True
             )
             self._thread.start()
+
+    def instruments(self) -> list[Message]:
+        with self._lock:
+            return self._broker.instruments()
 
     def truth(self) -> Truth:
         with self._lock:

@@ -5,7 +5,8 @@ are the calls of the port; `paper_calls` says what their bodies are.  A refusal 
 `reason` and `text`.  `GET /stream` tells what happens as JSON lines for as long as the client
 listens: first `session` and `number`, then `number` and `message` each, an empty object each second
 as a sign of life; with `?after=N&session=S` it goes on after message N.  `GET /truth` is what the
-exchange itself knows, and `POST /settle` lets nothing more go wrong.
+exchange itself knows, `GET /instruments` and `GET /capabilities` are what it offers, and
+`POST /settle` lets nothing more go wrong.
 """
 
 import json
@@ -13,7 +14,7 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -189,6 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         if address.path == "/truth":
             self._answer(200, _json(self.broker.truth()))
+        elif address.path == "/instruments":
+            self._answer(200, _lines(self.broker.instruments()))
         elif address.path == "/capabilities":
             self._answer(200, _json(asdict(self.broker.capabilities)))
         elif address.path == "/stream":
@@ -230,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (TimeoutError, ConnectionError, NotSent):
             self.close_connection = True  # a call that hangs, or a line that is down: no answer
         else:
-            self._answer(200, b"".join(message.raw + b"\n" for message in messages))
+            self._answer(200, _lines(messages))
 
     def _answer(self, http_status: int, body: bytes) -> None:
         self.send_response(http_status)
@@ -261,6 +264,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+
+def _lines(messages: Iterable[Message]) -> bytes:
+    return b"".join(message.raw + b"\n" for message in messages)
 
 
 def _json(value: Any) -> bytes:

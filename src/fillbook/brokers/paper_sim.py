@@ -167,6 +167,11 @@ class SimulatedBroker:
         """Return `orders`, `fills` and `positions` as they are; see `PaperExchange.truth`."""
         return dict(self._desk.truth())
 
+    def instruments(self) -> list[Message]:
+        """Return what each instrument is; a book needs it where fees are taken out of the base."""
+        listings = self._desk.exchange.listings.values()
+        return [message_of(each.described(self._now_ns), self._now_ns) for each in listings]
+
     @property
     def is_line_up(self) -> bool:
         """Tell whether the stream is connected."""
