@@ -163,9 +163,6 @@ class _Robot:
         return client_order_id(form, run, self._seq, head.event_hash)
 
     def begin(self) -> None:
-        for listing in LISTINGS:
-            message = Message(0, "instrument", listing.described(self.now), b"")
-            self._keeper.hear(message, Source.IMPORT)
         self.tracker.start(self.now)
 
     def end(self) -> None:

@@ -183,6 +183,10 @@ class ClientBroker:
         since = _EPOCH + timedelta(microseconds=ts_event // 1000)
         return self._answers.fills(self._call(self._client.get_fills, since))
 
+    def instruments(self) -> list[Message]:
+        """Return nothing: the four methods do not tell what is traded, and it is not declared."""
+        return []
+
     def positions(self) -> list[Message]:
         """Return what the account holds."""
         return self._answers.positions(self._call(self._client.get_positions))

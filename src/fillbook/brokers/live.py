@@ -41,6 +41,7 @@ class Capabilities:
         has_open_orders: `open_orders` lists everything open on the account.
         has_fills_since: `fills_since` lists the account's fills.
         has_positions: `positions` tells what the account holds.
+        has_instruments: `instruments` tells what it trades.
         can_replace: `replace` is understood.
         settling_ns: How long after a submission a look-up may still not find the order.
         calls: How many calls it takes per `per_ns`, all kinds together.
@@ -56,6 +57,7 @@ class Capabilities:
     has_open_orders: bool = False
     has_fills_since: bool = False
     has_positions: bool = False
+    has_instruments: bool = False
     can_replace: bool = False
     settling_ns: int = 5 * SECOND
     calls: int = 10
@@ -161,6 +163,10 @@ class Broker(Protocol):
 
     def fills_since(self, ts_event: int) -> Sequence[Message]:
         """Return the account's fills from *ts_event* (ns since 1970, UTC) on, oldest first."""
+        ...
+
+    def instruments(self) -> Sequence[Message]:
+        """Return what is traded, an `InstrumentReport` for each: how money is made of a price."""
         ...
 
     def positions(self) -> Sequence[Message]:

@@ -13,10 +13,11 @@ from attrs import asdict, evolve
 
 from fillbook.brokers.jsonkinds import instant_of
 from fillbook.brokers.jsonlines import read_jsonl
-from fillbook.brokers.jsonlines_out import to_row, to_time
+from fillbook.brokers.jsonlines_out import to_row
 from fillbook.brokers.live import OrderRef
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from fillbook.core.times import time_text
 from fillbook.errors import BadValue
 
 __all__ = ["METHODS", "arguments_of", "body_of", "messages_of"]
@@ -38,7 +39,7 @@ def body_of(method: str, args: Sequence[Any]) -> bytes:
         if isinstance(arg, OrderRef):
             body["order"] = asdict(arg)
         elif isinstance(arg, int):
-            body["ts_event"] = to_time(arg)
+            body["ts_event"] = time_text(arg)
         else:
             body["order" if method == "submit" else "request"] = to_row(arg)
     return json.dumps(body, separators=(",", ":")).encode()

@@ -44,6 +44,7 @@ PAPER = Capabilities(
     has_open_orders=True,
     has_fills_since=True,
     has_positions=True,
+    has_instruments=True,
     can_replace=True,
     settling_ns=2 * SECOND,
     calls=100,
@@ -58,6 +59,7 @@ _NEEDS = {
     "open_orders": ("has_open_orders",),
     "fills_since": ("has_fills_since",),
     "positions": ("has_positions",),
+    "instruments": ("has_instruments",),
 }
 _PATIENCE = 2
 """How much more than declared the broker takes before it answers 429: requests bunch on the way."""
@@ -128,6 +130,8 @@ class SimulatedBroker:
         """
         self._run(now_ns)
         assert is_declared(self.capabilities, method), f"{method} is not declared"
+        if method == "instruments":  # nothing goes wrong with it
+            return self._now_ns, self.instruments()
         now_ns = self._now_ns
         due_ns = now_ns + (400 + self._random.randrange(24_000)) * MICROSECOND
         if now_ns < self._offline_until_ns:

@@ -145,6 +145,8 @@ class Questions:
         """Ask what became of everything that is open or unanswered; return the questions."""
         work = self._work
         calls: list[Call] = []
+        if purpose and work.capabilities.has_instruments:
+            calls.append(Call("instruments", purpose=purpose))
         for watch in list(work.watches.values()):
             order = work.book.order(watch.stream)
             needs = is_unanswered(order) or bool(unanswered_requests(order))

@@ -15,12 +15,13 @@ from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 __all__ = ["Call", "Kind", "Schedule"]
 
 Kind = Literal[
-    "submit", "cancel", "replace", "look_up", "open_orders", "fills_since", "positions"
+    "submit", "cancel", "replace", "look_up", "open_orders", "fills_since", "positions",
+    "instruments",
 ]  # fmt: skip
 
 _URGENCY: dict[str, int] = {
     "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 3, "open_orders": 3,
-    "positions": 4,
+    "positions": 4, "instruments": 2,
 }  # fmt: skip
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from fillbook.core.book import Book
 from fillbook.core.orders import Order
+from fillbook.core.times import time_text
 from fillbook.core.values import OrderStatus
-from fillbook.core.views import time_text
 from fillbook.feedback.tracker import Tracker
 from fillbook.feedback.watching import is_unanswered, unanswered_requests
 
