@@ -288,6 +288,9 @@ def test_a_halt_that_was_left_for_a_robot_that_then_died_holds_when_it_comes_bac
         with pytest.raises(TradingHalted, match="olga"):
             again.submit(ORDER)
         assert not HaltFile(ledger).is_there()
+    with SqliteLog.open(ledger) as log:
+        types = [record.type for record in log.records()]
+    assert types[types.index("trading.halted") + 1] == "robot.started"  # before it does anything
 
 
 # ---- the file
