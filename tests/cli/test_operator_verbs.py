@@ -1,4 +1,4 @@
-"""An operator at a terminal: every verb, on a robot that runs, one that does not, one that hangs."""
+"""An operator at a terminal: every verb, on a robot that runs, does not, or hangs."""
 
 import os
 import pty
@@ -334,7 +334,7 @@ def test_every_verb_shows_how_it_is_used(verb: str):
 
 
 def test_another_writer_is_named_and_a_halt_is_left_for_it(ledger: Path):
-    """What writes without a door is no robot; a halt that must not be lost lies beside the ledger until then."""
+    """What writes without a door is no robot; a halt lies beside the ledger until there is one."""
     imported(ledger, order())
     with SqliteLog.open(ledger):
         assert told("status", "--ledger", ledger)["state"] == "WRITING"

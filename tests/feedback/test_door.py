@@ -113,6 +113,20 @@ def test_a_stale_socket_is_replaced_and_one_that_answers_is_not(verbs: Verbs, tm
         door.close()
 
 
+def test_a_socket_behind_which_nobody_listens_is_replaced(verbs: Verbs, tmp_path: Path):
+    """A forked child of a robot that died holds on to it, and does not know."""
+    path = str(tmp_path / "x.sock")
+    with socket.socket(socket.AF_UNIX) as inherited:
+        inherited.bind(path)
+        inherited.listen(1)
+
+        door = Door(path, verbs)
+        try:
+            assert ask(path, "echo", {}) == {"told": {}}
+        finally:
+            door.close()
+
+
 def test_what_is_no_socket_is_not_touched(verbs: Verbs, tmp_path: Path):
     path = tmp_path / "x.sock"
     path.write_text("mine")
