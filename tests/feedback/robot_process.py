@@ -5,6 +5,8 @@ wait ID WORD  until the order has that status
 sent          how many orders the broker was given, and how many cancels
 slow SECONDS  the next order is handed to the broker only after a while (as a rate limit would)
 quit          stop in order
+
+With the word `mute` the broker takes an order and does not answer.
 """
 
 import json
@@ -27,11 +29,11 @@ class Client:
         self.answers = True
 
     def place_order(self, order: dict[str, Any]) -> dict[str, Any]:
+        venue_id = f"V-{len(self.placed) + 1}"
+        self.placed[venue_id] = {"status": "new", **order}
         if not self.answers:
             raise TimeoutError("no answer")
-        venue_id = f"V-{len(self.placed) + 1}"
-        self.placed[venue_id] = {"status": "new", "filled_quantity": "0", **order}
-        return {"order_id": venue_id}
+        return {"order_id": venue_id, "status": "new"}
 
     def get_order_status(self, order_id: str) -> dict[str, Any]:
         order = self.placed[order_id]

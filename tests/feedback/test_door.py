@@ -113,6 +113,20 @@ def test_a_stale_socket_is_replaced_and_one_that_answers_is_not(verbs: Verbs, tm
         door.close()
 
 
+def test_a_socket_behind_which_nobody_listens_is_replaced(verbs: Verbs, tmp_path: Path):
+    """A forked child of a robot that died holds on to it, and does not know."""
+    path = str(tmp_path / "x.sock")
+    with socket.socket(socket.AF_UNIX) as inherited:
+        inherited.bind(path)
+        inherited.listen(1)
+
+        door = Door(path, verbs)
+        try:
+            assert ask(path, "echo", {}) == {"told": {}}
+        finally:
+            door.close()
+
+
 def test_what_is_no_socket_is_not_touched(verbs: Verbs, tmp_path: Path):
     path = tmp_path / "x.sock"
     path.write_text("mine")
@@ -288,6 +302,9 @@ def test_a_halt_that_was_left_for_a_robot_that_then_died_holds_when_it_comes_bac
         with pytest.raises(TradingHalted, match="olga"):
             again.submit(ORDER)
         assert not HaltFile(ledger).is_there()
+    with SqliteLog.open(ledger) as log:
+        types = [record.type for record in log.records()]
+    assert types[types.index("trading.halted") + 1] == "robot.started"  # before it does anything
 
 
 # ---- the file

@@ -7,8 +7,10 @@ import pytest
 from feedback.desk import Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, Capabilities
 from fillbook.core.book import Book
+from fillbook.core.values import Side
 from fillbook.errors import OperatorRefused, TradingHalted
 from fillbook.feedback.keeper import Keeper
+from fillbook.feedback.last_look import LastLook
 from fillbook.feedback.operator import Operator
 from fillbook.feedback.settings import SECOND, Settings
 from fillbook.log.sqlite import SqliteLog
@@ -117,6 +119,46 @@ def test_lifting_what_is_not_halted_is_refused_and_names_what_is():
     with pytest.raises(OperatorRefused, match="GAZP"):
         at(desk).resume(desk.now, **WHO)
     assert desk.log.head() == before
+
+
+@pytest.mark.parametrize(
+    ("level", "side", "leaves"),
+    [("HALTED", "SELL", False), ("REDUCE_ONLY", "SELL", True), ("REDUCE_ONLY", "BUY", False)],
+)
+def test_a_call_is_looked_at_once_more_right_before_it_leaves(level: str, side: str, leaves: bool):
+    """It was recorded, then it waited for the rate limit, then the operator halted."""
+    desk = Desk()
+    desk.hear(filled(opened(desk), "T1", "10", "10"))
+    order = desk.submit("10", side=Side(side))
+    (call,) = desk.step()
+    look = LastLook(desk.tracker)
+    assert not look.concerns(call)
+
+    at(desk).halt(desk.now, **WHO, level=level)
+
+    assert look.concerns(call)
+    why = look.why_not(call)
+    assert (why is None) is leaves
+    if why is not None:
+        desk.tracker.held_back(call, why, desk.now)
+        assert order.order_status == "REJECTED"
+        assert desk.tracker.line.failures == 0
+        assert desk.of_type("order.rejected")[0].never_arrived
+
+
+def test_a_replacement_that_is_held_back_leaves_the_order_as_it_is():
+    desk = Desk()
+    order = opened(desk)
+    desk.tracker.replace(order, desk.now, order_qty=Decimal(20))
+    (call,) = desk.step()
+    at(desk).halt(desk.now, **WHO)
+
+    why = LastLook(desk.tracker).why_not(call)
+    assert why is not None
+    desk.tracker.held_back(call, why, desk.now)
+
+    assert (str(order.order_status), order.standing.order_qty) == ("NEW", Decimal(10))
+    assert desk.tracker.unanswered_count() == 0
 
 
 # ---- cancels

@@ -23,6 +23,14 @@ _VERBS = {
     "tail": ("tailing", "Show the last events, and the next ones as they come."),
     "verify": ("verifying", "Check that a ledger is whole and says the truth about itself."),
     "doctor": ("doctoring", "Check this machine and one ledger's surroundings."),
+    "status": ("watching", "Show how the robot stands: orders, line, halts."),
+    "watch": ("watching", "Show it live, in a terminal or line by line."),
+    "halt": ("commanding", "Let no new order out, whether the robot runs, hangs or not."),
+    "resume": ("commanding", "Lift a halt."),
+    "cancel-all": ("commanding", "Cancel every open order."),
+    "resolve": ("commanding", "Say what became of an order that nobody can tell of."),
+    "adjust": ("commanding", "Set a position right by hand, without a trade."),
+    "accept-tail-loss": ("commanding", "Go on with a ledger whose end is missing."),
     "demo": ("demoing", "Trade a seeded day on the paper exchange and show the book."),
     "paper": ("papering", "Serve the paper broker to robots on this machine."),
 }
@@ -50,7 +58,7 @@ class _Verbs(click.Group):
         if name not in _VERBS:
             return None
         module = import_module(f"fillbook.cli.{_VERBS[name][0]}")
-        command = getattr(module, f"{name}_command")
+        command = getattr(module, f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 

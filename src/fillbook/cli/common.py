@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from fillbook.errors import BadInput, BadValue
 
 __all__ = [
     "as_json",
+    "by_option",
     "instant_ns",
     "json_option",
     "ledger_option",
@@ -24,6 +26,7 @@ __all__ = [
     "note",
     "print_json",
     "print_table",
+    "reason_option",
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -34,6 +37,29 @@ def ledger_option(command: _Command) -> _Command:
     return click.option(
         "--ledger", required=True, metavar="FILE", help="The ledger file, as in sber.ledger."
     )(command)
+
+
+def reason_option(command: _Command) -> _Command:
+    """Add `--reason TEXT`, which must be there."""
+    return click.option(
+        "--reason", required=True, metavar="TEXT", help="Why; it is kept in the ledger."
+    )(command)
+
+
+def by_option(command: _Command) -> _Command:
+    """Add `--by NAME`."""
+    return click.option(
+        "--by", default=_login, metavar="NAME", help="Who; your login name by default."
+    )(command)
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return f"uid {os.getuid()}"
 
 
 def json_option(command: _Command) -> _Command:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from fillbook.errors import FillbookError, OperatorRefused, RequestRefused
-from fillbook.feedback.doorbell import MOST_QUESTION_BYTES, reach
+from fillbook.feedback.doorbell import MOST_QUESTION_BYTES, Closed, Refused, Silent, ask
 from fillbook.feedback.verbs import BadQuestion, RobotBusy, Verbs
 
 __all__ = ["Door"]
@@ -205,14 +205,20 @@ def _listen(path: str) -> socket.socket:
 
 
 def _refuse_if_answered(path: str) -> None:
-    """Raise where somebody is behind the socket at *path*, or it is no socket at all."""
+    """Raise where somebody answers at *path*, or it is no socket at all.
+
+    That somebody can be reached is no answer: a forked child of a robot that died still holds its
+    socket, and nobody in it listens.
+    """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise FileExistsError(f"{path} is no socket; it was not touched")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
-        probe.settimeout(1)
-        with reach(path) as address:
-            probe.connect(address)
-        raise OperatorRefused(f"{path}: somebody answers there already", "stop it first")
+    try:
+        ask(path, "status", {}, timeout_s=1)
+    except (Closed, Silent):
+        return
+    except Refused:
+        pass
+    raise OperatorRefused(f"{path}: somebody answers there already", "stop it first")

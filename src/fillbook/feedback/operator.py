@@ -80,7 +80,7 @@ class Operator:
             where = instrument_id or "everything"
             others = ", ".join(sorted(key or "everything" for key in held))
             raise OperatorRefused(
-                f"{where} is not halted", f"what is: {others}" if others else "nothing is"
+                f"{where} is not halted", f"halted: {others}" if others else "nothing is"
             )
         event = HaltLifted(ts_event=now, by=by, reason=reason, instrument_id=instrument_id)
         self.keeper.note_other(event, "OPERATOR")
