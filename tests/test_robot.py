@@ -71,6 +71,7 @@ def test_the_quick_start(ledger: str):
         assert order.wait(timeout_s=20)
         assert (str(order.order_status), order.cum_qty) == ("FILLED", Decimal(100))
         assert order.avg_px is not None
+        assert order.submitted_at is not None
         position = robot.position("SBER")
         assert position is not None
         assert position.position_qty == Decimal(100)

@@ -161,8 +161,106 @@ def _digest(book: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class _Still:
+    """A broker at which orders rest: it takes them, and answers look-ups with what it took."""
+
+    def __init__(self, calls_a_second: int) -> None:
+        from fillbook.brokers.live import Capabilities
+
+        self.capabilities = Capabilities(
+            name="still", has_stream=False, can_look_up=True, can_look_up_by_venue_id=True,
+            calls=calls_a_second,
+        )  # fmt: skip
+        self.moments: list[float] = []
+
+    def submit(self, order: Any) -> list[Any]:
+        from fillbook.core.values import ExecType
+
+        return [self._told(order.client_order_id, ExecType.NEW)]
+
+    def look_up(self, order: Any) -> list[Any]:
+        from fillbook.core.values import ExecType
+
+        self.moments.append(time.monotonic())
+        return [self._told(order.first_client_order_id, ExecType.ORDER_STATUS)]
+
+    def _told(self, order_id: str, exec_type: Any) -> Any:
+        from fillbook.brokers.port import Message
+        from fillbook.core.reports import OrderReport
+        from fillbook.core.values import OrderStatus
+
+        report = OrderReport(
+            client_order_id=order_id, venue_order_id=f"V-{order_id}", exec_type=exec_type,
+            order_status=OrderStatus.NEW,
+        )  # fmt: skip
+        return Message(0, "report", report, b'{"status": "NEW"}')
+
+    def close(self) -> None:
+        pass
+
+
+def open_orders_robot(path: str, orders: str, seconds: str, calls: str) -> dict[str, Any]:
+    """Let a robot watch many resting orders for a while."""
+    from fillbook import NewOrder, Robot
+
+    broker = _Still(10_000)
+    with Robot.open(path, broker=broker) as robot:  # type: ignore[arg-type]
+        for number in range(int(orders)):
+            robot.submit(NewOrder.limit(f"I-{number % 50}", "BUY", 1, 100))
+        tracker = robot._runner.tracker
+        robot.wait_until(lambda: not tracker.unanswered_count(), 120)
+    broker = _Still(int(calls))
+    with Robot.open(path, broker=broker, recover_timeout_s=120) as robot:  # type: ignore[arg-type]
+        broker.moments.clear()
+        cpu, wall = time.process_time(), time.monotonic()
+        time.sleep(int(seconds))
+        cpu, wall = time.process_time() - cpu, time.monotonic() - wall
+        moments = sorted(broker.moments)
+        held = len(robot._runner.tracker.book.open)
+    most = max((sum(1 for m in moments if s <= m < s + 1) for s in moments), default=0)
+    return {"cpu_s": cpu, "wall_s": wall, "open": held, "calls": len(moments),
+            "most_calls_in_a_second": most, "peak_kib": peak_kib()}  # fmt: skip
+
+
+def stream_fills(path: str, count: str) -> dict[str, Any]:
+    """Let fills arrive one by one, and note when the callback knows of each."""
+    import threading
+
+    from fillbook import NewOrder, Robot
+    from fillbook.brokers.port import Message
+    from fillbook.core.exact import decimal_of
+    from fillbook.core.reports import OrderReport
+    from fillbook.core.values import ExecType, OrderStatus
+
+    told = threading.Event()
+    seconds = []
+    with Robot.open(
+        path, broker=_Still(1000), on_fill=lambda order, event: told.set()  # type: ignore[arg-type]
+    ) as robot:
+        order = robot.submit(NewOrder.limit("SBER", "BUY", 10**6, 100))
+        robot.wait_until(lambda: order.venue_order_id is not None, 30)
+        one = decimal_of("1")
+        for number in range(1, int(count) + 1):
+            report = OrderReport(
+                client_order_id=order.client_order_id, venue_order_id=order.venue_order_id,
+                exec_type=ExecType.TRADE, order_status=OrderStatus.PARTIALLY_FILLED,
+                trade_id=f"T{number}", exec_id=f"E{number}", last_qty=one, last_px=one,
+                cum_qty=decimal_of(str(number)),
+            )  # fmt: skip
+            message = Message(0, "report", report, b'{"trade": "a message of some length"}')
+            told.clear()
+            start = time.perf_counter()
+            robot._runner.hear(message)
+            assert told.wait(30)
+            seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds, "count": len(seconds)}
+
+
 _CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
-    each.__name__: each for each in (build, replay, recovery, bare_select, bare_bodies, command)
+    each.__name__: each
+    for each in (
+        build, replay, recovery, bare_select, bare_bodies, command, open_orders_robot, stream_fills
+    )
 }
 
 if __name__ == "__main__":

@@ -8,14 +8,15 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import appends, books, imports, replays
+from benchmarks import appends, books, imports, replays, robots
 from benchmarks.measure import Figure, Result, Settings
 from fillbook.log._sqlite import MODULE, VERSION
 
 __all__ = ["main"]
 
 FIGURES: tuple[Figure, ...] = (
-    *appends.FIGURES, *replays.FIGURES, *books.FIGURES, *imports.FIGURES
+    *appends.FIGURES, *replays.FIGURES, *books.FIGURES, *robots.FIGURES,
+    *imports.FIGURES
 )  # fmt: skip
 
 
