@@ -120,7 +120,7 @@ class Book:
         """Take in the next record."""
         event = record.event
         if isinstance(event, OrderEvent):
-            self._apply_order(record.stream, event)
+            self._apply_order(record.seq, record.stream, event)
             self.seq = record.seq
             self.positions.apply(record.seq, record.stream, record.position, event)
         else:
@@ -142,9 +142,9 @@ class Book:
             self.context[f"reported:{event.account_id}:{event.instrument_id}"] = record.seq
         self.positions.apply(record.seq, record.stream, record.position, event)
 
-    def _apply_order(self, stream: int, event: OrderEvent) -> None:
+    def _apply_order(self, seq: int, stream: int, event: OrderEvent) -> None:
         order = self._orders.get(stream)
-        if order is None:
+        if order is None and stream != seq:  # its first event is what names a stream
             order = self._load(stream)
         if order is None:
             order = open_order(stream, event)
