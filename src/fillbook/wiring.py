@@ -67,6 +67,9 @@ MEMORY = ":memory:"
 
 Durability = Literal["strict", "relaxed", "bulk", "none"]
 
+_READ_AHEAD = 50
+"""Records read with the second of a run."""
+
 SNAPSHOT_EVERY = 5000
 """Events between two snapshots that a clean stop saves."""
 
@@ -81,12 +84,24 @@ class LogHistory:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._run: dict[int, Record] = {}
+        self._last_seq = -1
 
     def record(self, seq: int) -> Record:
-        """Return one record; `LookupError` where the log has none."""
-        for record in self._reader.records(after=seq - 1, upto=seq):
-            return record
-        raise LookupError(f"the log has no seq {seq}")
+        """Return one record; `LookupError` where the log has none.
+
+        A replay asks for whole runs (every instrument is defined, then marked), so the second of
+        a run is read with what follows it.
+        """
+        record = self._run.pop(seq, None)
+        if record is None:
+            upto = seq + _READ_AHEAD if seq == self._last_seq + 1 else seq
+            self._run = {each.seq: each for each in self._reader.records(seq - 1, upto)}
+            record = self._run.pop(seq, None)
+            if record is None:
+                raise LookupError(f"the log has no seq {seq}")
+        self._last_seq = seq
+        return record
 
     def stream_records(self, stream: int, upto: int) -> Iterable[Record]:
         """Return the records of one stream up to *upto*."""

@@ -1,5 +1,6 @@
 """Import a file again, in parts, after a crash: the ledger holds every message once."""
 
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from cli.running import COMMAND, day, environment, fill, jsonl, order, report, run
+from fillbook.cli.importing import import_command
+from fillbook.errors import BadInput
 
 
 def many(count: int) -> list[dict[str, Any]]:
@@ -55,6 +58,18 @@ def test_the_same_file_twice_adds_nothing(tmp_path: Path):
     assert {line["outcome"] for line in again.lines} == {"DUPLICATE"}
     assert again.lines[-1]["order_status"] == "CANCELED"
     assert head(ledger) == before
+
+
+def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path):
+    """The command may be called inside a program that goes on; it may also fail there."""
+    file, ledger, before = tmp_path / "day.jsonl", tmp_path / "a.ledger", gc.get_threshold()
+    words = [str(file), "--ledger", str(ledger)]
+    with pytest.raises(BadInput):
+        import_command.main(words, standalone_mode=False)
+    assert gc.get_threshold() == before
+    file.write_bytes(jsonl(day()))
+    assert import_command.main(words, standalone_mode=False) == 0
+    assert gc.get_threshold() == before
 
 
 def test_the_same_messages_under_another_order_of_bytes_add_nothing(tmp_path: Path):

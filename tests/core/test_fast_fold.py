@@ -106,6 +106,19 @@ def test_what_hangs_on_the_machine_fires_in_the_fast_fold() -> None:
     assert seen == ["fill_partly"]
 
 
+def test_a_run_of_records_that_is_read_ahead_is_what_each_read_by_itself_is() -> None:
+    """The log may grow meanwhile, and somebody may go back."""
+    with SqliteLog.open(":memory:") as log:
+        log.append([_submitted()])
+        history = LogHistory(log)
+        ahead = [history.record(seq).seq for seq in (1, 2)]
+        log.append([evolve(_submitted(), client_order_id=f"R-{n}") for n in range(2, 202)])
+        ahead += [history.record(seq).seq for seq in (*range(3, 150), 2, 3, 149, 200)]
+        assert ahead == [1, 2, *range(3, 150), 2, 3, 149, 200]
+        with pytest.raises(LookupError):
+            history.record(log.head().seq + 1)
+
+
 def test_a_division_is_the_one_of_a_decimal_at_28_digits() -> None:
     """`divided` takes a short way in whole numbers; it must never show."""
     random = Random(1)
@@ -117,6 +130,12 @@ def test_a_division_is_the_one_of_a_decimal_at_28_digits() -> None:
             denominator = random.choice([2, 3, 4, 5, 7, 8, 125, -6])
         if random.random() < 0.2:
             numerator = denominator * random.randrange(10**29) + random.choice([0, 1, -1])
+        if random.random() < 0.1:  # on or beside the middle between two results of 28 digits
+            unit = 10 ** random.randrange(1, 30)
+            middle = (2 * random.randrange(10**27, 10**28) + 1) * unit // 2
+            denominator = random.choice([3, 8, 700, 10**31, 11**20])
+            numerator = middle * denominator // random.choice([1, 10**6, 10**29])
+            numerator += random.choice([0, 0, 1, -1])
         seen += numerator % denominator != 0
         share, places = divided(numerator, denominator)
         value = ROUNDED.divide(Decimal(numerator), Decimal(denominator))

@@ -16,11 +16,11 @@ from typing import Any
 from benchmarks.ledgers import drafts
 from benchmarks.measure import Figure, Result, Settings, by_rate, by_time, spread, take_turns
 from fillbook.log._sqlite import Connection
+from fillbook.log.columns import COLUMNS
 from fillbook.log.opening import connect_writer
 from fillbook.log.port import Draft, Record
 from fillbook.log.schema import migrate
 from fillbook.log.sqlite import SqliteLog
-from fillbook.log.staging import COLUMNS
 
 __all__ = ["FIGURES"]
 

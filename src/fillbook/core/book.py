@@ -124,7 +124,7 @@ class Book:
         """Take in the next record."""
         event = record.event
         if isinstance(event, OrderEvent):
-            self._apply_order(record.stream, event)
+            self._apply_order(record.seq, record.stream, event)
             self.seq = record.seq
             if isinstance(event, OrderSubmitted):
                 self.control.apply(record.seq, event)
@@ -150,9 +150,9 @@ class Book:
             self.control.apply(record.seq, event)
         self.positions.apply(record.seq, record.stream, record.position, event)
 
-    def _apply_order(self, stream: int, event: OrderEvent) -> None:
+    def _apply_order(self, seq: int, stream: int, event: OrderEvent) -> None:
         order = self._orders.get(stream)
-        if order is None:
+        if order is None and stream != seq:  # its first event is what names a stream
             order = self._load(stream)
         if order is None:
             order = open_order(stream, event)

@@ -44,6 +44,7 @@ ROUNDED = Context(
 
 _LIMIT = 10**28
 _INT64 = 2**63
+_TENS = tuple(10**n for n in range(29))
 _AMOUNT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _HOT = Decimal(10) ** QTY_SCALE
 
@@ -126,19 +127,28 @@ def divided(numerator: int, denominator: int) -> tuple[int, int]:
     """
     above, below = abs(numerator), abs(denominator)
     whole, rest = divmod(above, below)
-    if not rest and whole < _LIMIT:
-        places = 0
-    else:
+    places = 0
+    if rest or whole >= _LIMIT:
+        # What `ROUNDED.divide` gives, nearly always without a `Decimal`, which is slow to make.
         places = 28 - len(str(whole))
-        if whole and places >= 0:
-            # By far the most: what `ROUNDED.divide` gives, without asking a `Decimal` its exponent.
-            whole = nearest(above * 10**places, below)
-        if not whole % 10 or whole >= _LIMIT:  # it comes out sooner, or is large or below 1
-            value = ROUNDED.divide(Decimal(above), Decimal(below))
-            _, _, exponent = value.as_tuple()
-            assert isinstance(exponent, int)
-            places = max(-exponent, 0)
-            whole = int(value.scaleb(places, EXACT))
+        if places < 0:
+            unit = 10**-places
+            kept, cut = divmod(whole, unit)
+            if 2 * cut > unit or (2 * cut == unit and (rest or kept & 1)):
+                kept += 1
+            whole, places = kept * unit, 0
+        else:
+            if whole:
+                more, rest = divmod(rest * _TENS[places], below)
+                whole = whole * _TENS[places] + more
+                if 2 * rest > below or (2 * rest == below and whole & 1):
+                    whole += 1
+            if not whole % 10 or whole >= _LIMIT:  # it comes out sooner, or is below 1
+                value = ROUNDED.divide(Decimal(above), Decimal(below))
+                _, _, exponent = value.as_tuple()
+                assert isinstance(exponent, int)
+                places = max(-exponent, 0)
+                whole = int(value.scaleb(places, EXACT))
     return (whole if (numerator < 0) is (denominator < 0) else -whole), places
 
 

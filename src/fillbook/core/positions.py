@@ -96,8 +96,12 @@ class Position(Holding):
             return
         k = self._k
         if k != 1:
-            qty *= self._qk
-            px *= k // self._qk
+            qk = self._qk
+            if qk == 1:  # a division of large numbers less
+                px *= k
+            else:
+                qty *= qk
+                px *= k // qk
         held = self._qty
         after = held + qty
         cost = qty * px

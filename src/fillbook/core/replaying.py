@@ -45,6 +45,7 @@ def replay(
     is_closing = [False] * len(steps)
     for status in CLOSED:
         is_closing[codes[status]] = True
+    initial = codes[INITIAL]
     orders = {stream: codes[status] for stream, status in book.open.items()}
     positions = book.positions
     known, stale = positions.by_number, positions.stale_numbers
@@ -52,8 +53,8 @@ def replay(
     for seq, op, stream, code, number, qty, px, fee, currency in rows:
         if code is not None:
             old = orders.get(stream)
-            if old is None:
-                old = codes[_status_before(history, stream, seq)]
+            if old is None:  # it is new, or was closed and speaks again
+                old = initial if stream == seq else codes[_status_before(history, stream, seq)]
             if code != old and not steps[old][code]:
                 order = _Status(statuses[old])
                 book.machine.move(order, statuses[code])
@@ -96,10 +97,8 @@ def _plain_steps(machine: Lifecycle, codes: Mapping[OrderStatus, int]) -> list[l
 
 
 def _status_before(history: History, stream: int, seq: int) -> OrderStatus:
-    """Return the status an order had before *seq*: it is new, or was closed and speaks again."""
+    """Return the status that an order of which there is more had before *seq*."""
     last = INITIAL
-    if stream == seq:
-        return last
     for record in history.stream_records(stream, seq - 1):
         if isinstance(record.event, OrderEvent):
             last = record.event.order_status

@@ -17,6 +17,7 @@ from fillbook.log.snapshot import LOAD_SQL
 __all__ = ["RECORD_SQL", "RUN_SQL", "Queries"]
 
 _RECORDS_PER_PAGE = 1000
+"""Part of the text, never bound: a LIMIT that is bound has SQLite compile anew at every use."""
 _ROWS_PER_PAGE = 250
 _LAST = 2**63 - 1
 
@@ -32,7 +33,14 @@ FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"""
 
 _ORDERS_SQL = f"""\
 {RECORD_SQL} WHERE (stream, version) > (?, ?) AND seq <= ? AND status IS NOT NULL
-ORDER BY stream, version LIMIT ?"""
+ORDER BY stream, version LIMIT {_RECORDS_PER_PAGE}"""
+
+_RANGE_SQL = f"""\
+{RECORD_SQL} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_RECORDS_PER_PAGE}"""
+
+_STREAM_SQL = f"""\
+{RECORD_SQL} WHERE stream = ? AND version > ? AND seq > ? AND seq <= ?
+ORDER BY version LIMIT {_RECORDS_PER_PAGE}"""
 
 _POSITION_SQL = f"""\
 {RECORD_SQL} WHERE position = ?1 AND seq > ?2 AND seq <= ?3
@@ -40,7 +48,7 @@ UNION ALL
 {RECORD_SQL} WHERE op = 2 AND position IS NULL AND seq > ?2 AND seq <= ?3
   AND json_extract(body, '$.instrument_id') =
     (SELECT json_extract(body, '$.instrument_id') FROM events WHERE seq = ?1)
-ORDER BY seq LIMIT ?4"""
+ORDER BY seq LIMIT {_RECORDS_PER_PAGE}"""
 
 
 class Queries(ABC):
@@ -80,12 +88,12 @@ class Queries(ABC):
             assert position is None, "records of a stream or of a position, not of both"
             yield from self._stream_records(stream, after, last)
             return
-        sql = f"{RECORD_SQL} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        sql = _RANGE_SQL
         key: tuple[int, ...] = ()
         if position is not None:
             sql, key = _POSITION_SQL, (position,)
         while True:
-            page = self.fetch(sql, (*key, after, last, _RECORDS_PER_PAGE))
+            page = self.fetch(sql, (*key, after, last))
             for row in page:
                 yield Record(*row)
             if len(page) < _RECORDS_PER_PAGE:
@@ -95,11 +103,7 @@ class Queries(ABC):
     def _stream_records(self, stream: int, after: int, last: int) -> Iterator[Record]:
         version = 0
         while True:
-            page = self.fetch(
-                f"{RECORD_SQL} WHERE stream = ? AND version > ? AND seq > ? AND seq <= ?"
-                " ORDER BY version LIMIT ?",
-                (stream, version, after, last, _RECORDS_PER_PAGE),
-            )
+            page = self.fetch(_STREAM_SQL, (stream, version, after, last))
             for row in page:
                 yield Record(*row)
             if len(page) < _RECORDS_PER_PAGE:
@@ -111,7 +115,7 @@ class Queries(ABC):
         last = self.head().seq if upto is None else upto
         at = (0, 0)  # a stream is the seq of its first event, so they come by first appearance
         while True:
-            page = self.fetch(_ORDERS_SQL, (*at, last, _RECORDS_PER_PAGE))
+            page = self.fetch(_ORDERS_SQL, (*at, last))
             for row in page:
                 yield Record(*row)
             if len(page) < _RECORDS_PER_PAGE:

@@ -240,6 +240,29 @@ class SqliteLog(Queries):
         finally:
             writer.discard()
 
+    # ---- questions that need no file where an id is surely new
+
+    def find_client_order(self, client_order_id: str) -> int | None:
+        """Return the stream of the order that ever had this client id."""
+        self._must_be_open()
+        if not self._writer.stage.may_hold(client_order_id):
+            return None
+        return super().find_client_order(client_order_id)
+
+    def find_venue_orders(self, venue_order_id: str) -> list[int]:
+        """Return the streams of all orders that ever had this venue id, oldest first."""
+        self._must_be_open()
+        if not self._writer.stage.may_hold(venue_order_id):
+            return []
+        return super().find_venue_orders(venue_order_id)
+
+    def find_key(self, idempotency_key: str) -> int | None:
+        """Return the seq of the event with this idempotency key."""
+        self._must_be_open()
+        if not self._writer.stage.may_hold(idempotency_key):
+            return None
+        return super().find_key(idempotency_key)
+
     def fetch(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         self._must_be_open()
         if self.path != MEMORY:

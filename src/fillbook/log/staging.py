@@ -26,6 +26,7 @@ from fillbook.log.chain import (
 from fillbook.log.codec import encode
 from fillbook.log.columns import HotColumns, hot_columns
 from fillbook.log.port import Draft, Head, Record
+from fillbook.log.seen import Seen
 from fillbook.log.upcast import UPCASTERS
 
 __all__ = ["Lookup", "Prepared", "Stage", "prepare"]
@@ -114,6 +115,8 @@ class Stage:
         records, rows, raws: What is not yet written, as records and as rows of the tables.
         is_careful: Ask the file about unique keys.  Without, a key that is there already comes out
             when the rows are written, as the file's own refusal.
+        seen: Every key and id in the file and on its way there; None where the file was not begun
+            by this writer, so that only the file itself knows.
     """
 
     ledger_id: bytes
@@ -123,6 +126,7 @@ class Stage:
     lookup: Lookup
     head: Head
     is_careful: bool = True
+    seen: Seen | None = None
     records: list[Record] = field(factory=list)
     rows: list[tuple[Any, ...]] = field(factory=list)
     raws: list[tuple[Any, ...]] = field(factory=list)
@@ -146,6 +150,10 @@ class Stage:
             raise
         return done
 
+    def may_hold(self, text: str) -> bool:
+        """Tell whether *text* may be a key or id in the file; False is certain."""
+        return self.seen is None or self.seen.may_hold(text)
+
     def written(self) -> None:
         """Forget the rows: they are in the file."""
         self.records.clear()
@@ -168,7 +176,7 @@ class Stage:
         event = draft.event
         if draft.idempotency_key is not None:
             first = self._keys.get(draft.idempotency_key)
-            if first is None and self.is_careful:
+            if first is None and self.is_careful and self.may_hold(draft.idempotency_key):
                 first = self.lookup.by_key(draft.idempotency_key)
             if first is not None:
                 if first.input_hash != draft.input_hash:
@@ -189,7 +197,7 @@ class Stage:
         client_order_id = draft.client_order_id
         if client_order_id is not None:
             known = self._client_orders.get(client_order_id)
-            if known is None and self.is_careful:
+            if known is None and self.is_careful and self.may_hold(client_order_id):
                 known = self.lookup.by_client_order(client_order_id)
             if known is not None:
                 raise AppendRefused(
@@ -265,6 +273,10 @@ class Stage:
         if client_order_id is not None:
             self._client_orders[client_order_id] = seq
         self._versions[stream] = version
+        if self.seen is not None:
+            for each in (draft.idempotency_key, client_order_id, draft.venue_order_id):
+                if each is not None:
+                    self.seen.note(each)
         self.head = Head(seq, hashed)
         return record
 

@@ -19,6 +19,7 @@ from fillbook.log.opening import Durability, connect_writer, opening_error
 from fillbook.log.port import LEDGER_STREAM, Draft, Head, Record, Run
 from fillbook.log.queries import RECORD_SQL, RUN_SQL
 from fillbook.log.schema import FORMAT_VERSION, format_of, migrate
+from fillbook.log.seen import Seen
 from fillbook.log.staging import prepare
 from fillbook.log.writer import Writer
 
@@ -109,6 +110,7 @@ def _begin(connection: Connection, path: str, start: Start) -> Writer:
         (ledger_id.bytes, start.robot, FORMAT_VERSION, CHAIN_DOMAIN),
     )
     writer = _writer(connection, path, start, ledger_id.bytes, None, 1)
+    writer.stage.seen = Seen()
     created = LedgerCreated(
         ledger_id=ledger_id.hex,
         robot=start.robot,
