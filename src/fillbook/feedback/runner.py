@@ -174,10 +174,10 @@ class Runner:
     def _keep_watch(self) -> None:
         """Let time pass for the tracker, until the end."""
         while not self._is_stopping and self.trouble is None:
-            self._wake.clear()
             if self._last_look.has_request():
                 self._guarded(self._last_look.take_requests)
             self._guarded(self.tracker.tick)
+            self._wake.clear()  # whatever came before this is in `due_ns`
             with self.lock:
                 now = self._clock()
                 due = self.tracker.due_ns(now)
