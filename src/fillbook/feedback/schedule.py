@@ -3,6 +3,7 @@
 Nothing here knows time or threads: every method takes the moment it is called at.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal
@@ -86,8 +87,7 @@ class Schedule:
     under_way: list[Call] = field(factory=list)
     _wanted: dict[tuple[str, int | None], Call] = field(factory=dict)
     _count: int = 0
-    _tokens: int = 0
-    _filled_ns: int | None = None
+    _starts: deque[int] = field(factory=deque)
 
     def want(self, call: Call) -> Call:
         """Let *call* be made as soon as it may."""
@@ -125,7 +125,6 @@ class Schedule:
 
     def start(self, now: int) -> list[Call]:
         """Return the calls to be made at *now*, the most urgent first."""
-        self._refill(now)
         ready: list[tuple[int, int, int, Call]] = []
         kept: list[tuple[int, int, int, Call]] = []
         while self.waiting and self.waiting[0][0] <= now:
@@ -136,8 +135,9 @@ class Schedule:
         started: list[Call] = []
         for entry in sorted(ready, key=lambda entry: entry[1:3]):
             call = entry[3]
-            if self._tokens > 0 and len(self.under_way) < self.capabilities.concurrency:
-                self._tokens -= 1
+            is_free = self._free_ns(now) <= now
+            if is_free and len(self.under_way) < self.capabilities.concurrency:
+                self._note_start(now)
                 call.started_ns, call.deadline_ns = now, now + self.timeout_ns
                 self.under_way.append(call)
                 started.append(call)
@@ -164,25 +164,23 @@ class Schedule:
         moments = [call.deadline_ns for call in self.under_way]
         startable = [entry for entry in self.waiting if self._may_start(entry[3])]
         if startable and len(self.under_way) < self.capabilities.concurrency:
-            first = min(entry[0] for entry in startable)
-            self._refill(now)
-            moments.append(first if self._tokens > 0 else max(first, self._next_token_ns(now)))
+            moments.append(max(min(entry[0] for entry in startable), self._free_ns(now)))
         return min(moments, default=None)
 
-    def _refill(self, now: int) -> None:
-        """Give out what the rate limit allows: at most a full `calls` at once."""
-        most, per_ns = self.capabilities.calls, self.capabilities.per_ns
-        if self._filled_ns is None:
-            self._tokens, self._filled_ns = most, now
-            return
-        new = (now - self._filled_ns) * most // per_ns
-        if new > 0:
-            self._tokens = min(most, self._tokens + new)
-            self._filled_ns += -(-new * per_ns // most)
+    def _note_start(self, now: int) -> None:
+        self._starts.append(now)
+        if len(self._starts) > self.capabilities.calls:
+            self._starts.popleft()
 
-    def _next_token_ns(self, now: int) -> int:
-        filled_ns = now if self._filled_ns is None else self._filled_ns
-        return filled_ns - (-self.capabilities.per_ns // self.capabilities.calls)
+    def _free_ns(self, now: int) -> int:
+        """Return when the next call may start under the rate limit; *now* where it is free.
+
+        In no stretch of `per_ns` do more than `calls` start, wherever the stretch begins.
+        """
+        starts = self._starts
+        if len(starts) < self.capabilities.calls:
+            return now
+        return max(now, starts[0] + self.capabilities.per_ns)
 
     def clear(self) -> list[Call]:
         """Take out and return every call that waits."""
