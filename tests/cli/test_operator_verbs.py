@@ -160,7 +160,9 @@ def test_a_position_is_set_right_and_back_and_whoever_checks_agrees(ledger: Path
     assert told("positions", "--ledger", ledger) == before
     assert run("verify", "--ledger", ledger).status == 0
     witness = [sys.executable, str(WITNESS), str(ledger)]
-    assert subprocess.run(witness, capture_output=True, timeout=60).returncode == 0
+    checked = subprocess.run(witness, capture_output=True, timeout=60, text=True)
+    assert checked.returncode == 0
+    assert "does not know" not in checked.stdout  # a type that it does not know it would let pass
     again = ledger.with_name("b.ledger")
     exported = ledger.with_name("a.jsonl")
     assert run("export", "--ledger", ledger, "--out", exported).status == 0
