@@ -7,6 +7,7 @@ from attrs import evolve
 
 from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, NotSent
+from fillbook.core.values import Side
 from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
 from fillbook.feedback.settings import SECOND, Settings
 
@@ -181,6 +182,53 @@ def test_a_stream_message_that_comes_before_the_answer_is_recorded_at_once():
     desk.fail(call)
 
     assert order.order_status == "PARTIALLY_FILLED"
+
+
+def by_venue_id_alone(report):
+    return evolve(report, client_order_id=None)
+
+
+@pytest.mark.parametrize("answer", ["in time", "never, but the look-up finds it"])
+def test_a_fill_under_the_venues_id_alone_waits_for_the_answer_that_tells_whose_it_is(answer: str):
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    desk.hear(by_venue_id_alone(filled(order, "T1", "4", "4")))
+    assert desk.types()[-1] == "message.set_aside"
+    assert order.standing.cum_qty == 0
+    if answer == "in time":
+        desk.answer(call, told(order))
+    else:
+        desk.fail(call)
+        desk.answer(desk.one("look_up", 2), snapshot(order))
+
+    assert order.standing.cum_qty == Decimal(4)
+    assert [each.stream for each in desk.tracker.book.open_orders()] == [order.stream]
+
+
+def test_a_message_that_waited_for_an_order_that_never_arrived_is_somebody_elses():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.hear(by_venue_id_alone(filled(order, "T1", "4", "4")))
+
+    desk.fail(call, BrokerRefused("TOO_LARGE", "no"))
+    desk.step()
+
+    assert order.standing.cum_qty == 0
+    (external,) = desk.tracker.book.open_orders()
+    assert (external.origin, external.standing.cum_qty) == ("EXTERNAL", Decimal(4))
+
+
+def test_a_message_of_another_side_does_not_wait():
+    desk = Desk()
+    order = desk.submit()
+    desk.step()
+
+    desk.hear(evolve(by_venue_id_alone(filled(order, "T1", "4", "4")), side=Side.SELL))
+
+    assert "order.discovered" in desk.types()
 
 
 def test_stream_and_poll_tell_the_same_fill_once():

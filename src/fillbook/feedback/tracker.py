@@ -24,6 +24,7 @@ from fillbook.core.orders import Order
 from fillbook.core.robot_events import FeedbackCounted, RobotStarted, RobotStopped
 from fillbook.core.values import Source
 from fillbook.errors import BadRequest, OfflineRefused, RobotClosed, StorageFailed
+from fillbook.feedback.early import Early
 from fillbook.feedback.gate import refuse_if_halted
 from fillbook.feedback.keeper import Keeper
 from fillbook.feedback.line import Line
@@ -48,6 +49,7 @@ class Tracker:
         questions: What is asked, and what the answers tell.
         recovery: Whether trading goes on.
         safeguards: The rules that halt it.
+        early: What the stream told of an order before its submission was answered.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Tracker:
         self.requests = Requests(self._work, self.safeguards)
         self.questions = Questions(self._work, self.requests)
         self.recovery = Recovery(self._work, self.questions, self.requests)
+        self.early = Early(self._work)
         self.is_started = False
         self._count_ns = 0
 
@@ -265,6 +268,8 @@ class Tracker:
         """Take one message of the stream."""
         work = self._work
         work.line.heard_ns = now
+        if self.early.must_wait(message):
+            return self.early.keep(message)
         return work.record(message, Source.STREAM, now)
 
     def noted(self, judgement: Judgement, now: int) -> None:
@@ -293,6 +298,7 @@ class Tracker:
             judgement = work.record(message, Source.POLL, now)
             if judgement.order is not None:
                 found.add(judgement.order.stream)
+        self.early.read_again(now)
         work.counts["polls"] += not call.is_intent
         self.recovery.line_answered(now)
         if was_over:
@@ -352,6 +358,7 @@ class Tracker:
             self.questions.poll(now)
         for watch in [w for w in work.watches.values() if w.ask_ns <= now]:
             self.questions.ask(watch, now)
+        self.early.read_again(now)
         self._tend(now)
         if now >= self._count_ns:
             self._count(now)
