@@ -186,7 +186,10 @@ def test_the_summary_says_how_it_stands(ledger: str):
         robot.halt("look at this", "SBER", by="olga")
         told = robot.summary()
 
+        assert robot.wait_until(lambda: robot.summary()["positions_in_sync"] is not None, 20)
+
     assert told["state"] == "TRADING"
+    assert set(told["last_checks"]) >= {"open_orders", "fills_since"}
     assert told["active_orders"] == 1
     assert told["online"] is True
     assert [(halt["instrument_id"], halt["by"]) for halt in told["halts"]] == [("SBER", "olga")]

@@ -25,6 +25,7 @@ class Questions:
 
     Attributes:
         poll_ns: When all open orders are to be asked about next.
+        positions_ns: When the account's positions are to be asked for next.
     """
 
     def __init__(self, work: Work, requests: Requests) -> None:
@@ -32,6 +33,7 @@ class Questions:
         self._requests = requests
         self._fills_known_ns = 0
         self.poll_ns = 0
+        self.positions_ns = 0
 
     # ---- one order
 
@@ -128,9 +130,13 @@ class Questions:
         Fills are asked for whatever is open: a bust, or a fill that the stream did not tell, may
         concern an order that was closed long ago.
         """
+        work = self._work
+        if now >= self.positions_ns:
+            self.positions_ns = now + work.settings.position_ns
+            if work.capabilities.has_positions:
+                self._want_once(Call("positions"))
         if now < self.poll_ns:
             return
-        work = self._work
         self.poll_ns = now + work.interval_ns(now)
         if work.capabilities.has_open_orders and work.watches:
             self._want_once(Call("open_orders"))

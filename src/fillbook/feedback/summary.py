@@ -19,7 +19,7 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
     `unknown_orders`, `unanswered_requests`, `in_flight`, `queued_orders`, `gaps`, `online`,
     `since`, `stream`, `last_heard`, `last_answer`, `halts`, `head_seq`.
     """
-    book, line = tracker.book, tracker.line
+    book, line, agreement = tracker.book, tracker.line, tracker.agreement
     open_orders = list(book.open_orders())
     state = "TRADING" if tracker.schedule.is_open else "RECOVERING"
     if not line.is_up:
@@ -41,6 +41,10 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
         "stream": line.stream_is_up,
         "last_heard": time_text(line.heard_ns) if line.heard_ns else None,
         "last_answer": time_text(line.answer_ns) if line.answer_ns else None,
+        "last_checks": {kind: time_text(ns) for kind, ns in sorted(tracker.checked_ns.items())},
+        "positions_in_sync": agreement.is_so,
+        "positions_since": time_text(agreement.since_ns) if agreement.since_ns else None,
+        "position_differences": agreement.differences,
         "halts": halts(book),
         "head_seq": book.seq,
     }
@@ -66,6 +70,10 @@ def summary_at_rest(book: Book) -> dict[str, Any]:
         "stream": None,
         "last_heard": None,
         "last_answer": None,
+        "last_checks": {},
+        "positions_in_sync": None,
+        "positions_since": None,
+        "position_differences": {},
         "halts": halts(book),
         "head_seq": book.seq,
     }

@@ -24,6 +24,7 @@ from fillbook.core.orders import Order
 from fillbook.core.robot_events import FeedbackCounted, RobotStarted, RobotStopped
 from fillbook.core.values import Source
 from fillbook.errors import BadRequest, OfflineRefused, RobotClosed, StorageFailed
+from fillbook.feedback.agreement import Agreement
 from fillbook.feedback.early import Early
 from fillbook.feedback.gate import refuse_if_halted
 from fillbook.feedback.keeper import Keeper
@@ -49,6 +50,7 @@ class Tracker:
         questions: What is asked, and what the answers tell.
         recovery: Whether trading goes on.
         safeguards: The rules that halt it.
+        agreement: Whether book and broker hold the same.
         early: What the stream told of an order before its submission was answered.
     """
 
@@ -67,6 +69,7 @@ class Tracker:
         self.questions = Questions(self._work, self.requests)
         self.recovery = Recovery(self._work, self.questions, self.requests)
         self.early = Early(self._work)
+        self.agreement = Agreement(self._work)
         self.is_started = False
         self._count_ns = 0
 
@@ -104,6 +107,11 @@ class Tracker:
     def counts(self) -> dict[str, int]:
         """What was heard and added nothing, since it was last put on record."""
         return self._work.counts
+
+    @property
+    def checked_ns(self) -> dict[str, int]:
+        """When each kind of question was last answered."""
+        return self._work.checked_ns
 
     @property
     def is_stopping(self) -> bool:
@@ -299,7 +307,9 @@ class Tracker:
             if judgement.order is not None:
                 found.add(judgement.order.stream)
         self.early.read_again(now)
-        work.counts["polls"] += not call.is_intent
+        if not call.is_intent:
+            work.counts["polls"] += 1
+            work.checked_ns[call.kind] = now
         self.recovery.line_answered(now)
         if was_over:
             return
@@ -307,6 +317,9 @@ class Tracker:
             self.requests.answered(call, now)
         elif call.kind == "look_up":
             self.questions.looked_up(call, call.stream in found, now)
+        elif call.kind == "positions":
+            if not self.agreement.compare(call, messages, now):
+                self.questions.positions_ns = now + work.settings.poll_ns // 6
         else:
             self.questions.listed(call, found, now)
         self.recovery.settled(call, now)
@@ -374,7 +387,7 @@ class Tracker:
             if not self.recovery.is_probing():
                 moments.append(work.line.try_ns)
         elif not work.is_stopping:
-            moments.append(self.questions.poll_ns)
+            moments += [self.questions.poll_ns, self.questions.positions_ns]
         moments += [w.ask_ns for w in work.watches.values()] if work.line.is_up else []
         moments += [queued.valid_until for queued in work.book.control.queued.values()]
         return min(moments)

@@ -38,6 +38,7 @@ class Work:
         line: Whether the broker can be reached.
         watches: Every order that is not closed, by stream.
         counts: What added nothing, by outcome, and how many answers there were.
+        checked_ns: When each kind of question was last answered.
         is_stopping: No new intents are taken.
         look_at: Told of every order that something was recorded about, with the events.
     """
@@ -51,6 +52,7 @@ class Work:
     line: Line = field(init=False)
     watches: dict[int, Watch] = field(factory=dict)
     counts: dict[str, int] = field(factory=lambda: {"DUPLICATE": 0, "STALE": 0, "polls": 0})
+    checked_ns: dict[str, int] = field(factory=dict)
     is_stopping: bool = False
     look_at: Callable[[Order, Iterable[Event], int], None] = lambda order, events, now: None
 
