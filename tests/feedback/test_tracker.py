@@ -247,6 +247,27 @@ def test_stream_and_poll_tell_the_same_fill_once():
     assert desk.tracker.counts["DUPLICATE"] >= 2
 
 
+@pytest.mark.parametrize(
+    ("is_told", "least", "most"), [(True, 2, 4), (False, 11, 14)], ids=["it tells", "it is silent"]
+)
+def test_polls_are_rare_while_the_stream_tells_and_frequent_while_it_is_silent(
+    is_told: bool, least: int, most: int
+):
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    desk.tracker.stream_line(True, "", desk.now)
+    polls = 0
+    for _ in range(24):
+        if is_told:
+            desk.hear(told(order))
+        seen = desk.pass_time(5, lambda call: desk.answer(call, snapshot(order)))
+        polls += sum(call.kind == "open_orders" for call in seen)
+
+    assert least <= polls <= most
+
+
 # ---- after a crash
 
 
