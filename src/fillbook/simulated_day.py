@@ -10,6 +10,7 @@ from collections import Counter
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 from attrs import define, field, frozen
 
@@ -132,12 +133,18 @@ class _Robot:
         self.broker = SimulatedBroker(
             day.seed, day.plan, OPENS_NS, capabilities=wishes.capabilities, pace_ns=3 * SECOND
         )
+        chance = Random(f"{day.seed}/log")
         self.log = SqliteLog.open(
             ledger,
             durability="none" if ledger == MEMORY else "strict",
             robot=robot,
             clock=lambda: self.now,
             mono=lambda: self.now,
+            # What a log takes from chance is in the chain, and so in the ids: drawn from the seed
+            # too, or a day could not be lived again.
+            new_id=lambda: UUID(int=chance.getrandbits(128)),
+            new_salt=chance.randbytes,
+            boot=lambda: "simulated",
         )
         self._wishes = wishes
         self._under_way: list[tuple[int, int, Call, Any]] = []
