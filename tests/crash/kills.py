@@ -28,7 +28,7 @@ from fillbook.wiring import recover
 __all__ = ["GAPS", "kill_and_come_back", "paper_server"]
 
 GAPS = ("before commit", "before send", "before answer", "before record")
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 ROBOT = '''
 import os, random, signal, sys, threading, time
@@ -92,9 +92,17 @@ for number in range(12 if gap != "none" else 2):
         print(exc, file=sys.stderr)
     time.sleep(random.random() / 50)
 tracker = robot._runner.tracker
-robot.wait_until(lambda: tracker.schedule.is_open and not tracker.unanswered_count(), 30)
+
+
+def come_to(what, is_so):
+    if not robot.wait_until(is_so, 40):
+        watches = list(tracker._work.watches.values())
+        sys.exit(f"{what} did not come: {robot.summary()} {watches} {tracker.schedule}")
+
+
+come_to("every answer", lambda: tracker.schedule.is_open and not tracker.unanswered_count())
 robot.cancel_all()
-robot.wait_until(lambda: not tracker.book.open, 30)
+come_to("the end of every order", lambda: not tracker.book.open)
 tracker.questions.poll_ns = 0  # once more, whatever the stream told
 time.sleep(1.5)
 robot.close()
