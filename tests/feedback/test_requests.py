@@ -3,8 +3,9 @@
 from decimal import Decimal
 
 import pytest
+from attrs import evolve
 
-from feedback.desk import Desk, filled, snapshot, told
+from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused
 from fillbook.core.policies import FillPolicy
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
@@ -132,6 +133,81 @@ def test_cancel_all_takes_one_instrument_or_everything():
     calls = [call for call in desk.step() if call.kind == "cancel"]
 
     assert sorted(call.stream for call in calls) == [order.stream for order in mine]
+
+
+def test_a_cancel_does_not_overtake_the_order_it_cancels():
+    """The broker would not know the order yet, say so, and take the order a moment later."""
+    desk = Desk(evolve(ABLE, concurrency=1))
+    order = desk.submit()
+    desk.tracker.cancel(order, desk.now)
+
+    (submit,) = desk.step()
+    assert submit.kind == "submit"
+    desk.answer(submit, told(order))
+
+    assert kinds(desk.step()) == ["cancel"]
+
+
+def test_a_cancel_waits_until_the_order_has_a_name_and_no_longer():
+    """A broker that knows orders by its own ids cannot be asked before it has given one."""
+    desk = Desk(evolve(ABLE, can_look_up=False))
+    order = desk.submit()
+    (submit,) = desk.step()
+    desk.tracker.cancel(order, desk.now)
+    assert "cancel" not in kinds(desk.step(1))
+
+    desk.answer(submit, told(order))
+
+    assert "cancel" in kinds(desk.step())
+
+
+def test_that_the_broker_does_not_know_an_unknown_order_ends_no_cancel():
+    """The order may arrive after its cancel; then it is open, and is to be canceled still."""
+    desk = Desk()
+    order = desk.submit()
+    (submit,) = desk.step()
+    desk.fail(submit)
+    desk.tracker.cancel(order, desk.now)
+    (cancel,) = [call for call in desk.step() if call.kind == "cancel"]
+    desk.fail(cancel, BrokerRefused("UNKNOWN_ORDER", "no such order"))
+
+    def answer(call):
+        is_about_it = call.kind in ("look_up", "open_orders")
+        desk.answer(call, *([snapshot(order)] if is_about_it else []))
+
+    assert "cancel" in kinds(desk.pass_time(60, answer))
+
+
+def test_a_cancel_may_be_asked_for_anew_as_soon_as_it_was_refused():
+    """What was refused is over; that the order was not looked at since changes nothing."""
+    desk = Desk()
+    order = opened(desk)
+    desk.tracker.cancel(order, desk.now)
+    (call,) = desk.step()
+    desk.fail(call, BrokerRefused("OTHER", "busy, try again"))
+
+    desk.tracker.cancel(order, desk.now)
+
+    assert "cancel" in kinds(desk.step())
+
+
+def test_a_cancel_that_was_given_up_may_be_asked_for_anew():
+    desk = Desk()
+    order = opened(desk)
+    desk.tracker.cancel(order, desk.now)
+
+    def answer(call):
+        if call.kind == "cancel":
+            desk.fail(call)
+        else:
+            is_about_it = call.kind in ("look_up", "open_orders")
+            desk.answer(call, *([snapshot(order)] if is_about_it else []))
+
+    seen = desk.pass_time(600, answer)
+    assert kinds(seen).count("cancel") == 5
+    desk.tracker.cancel(order, desk.now)
+
+    assert "cancel" in kinds(desk.step())
 
 
 # ---- replacements

@@ -79,6 +79,7 @@ class Recovery:
                 self._requests.act_on_rest(order, now)
             watch = work.watch(order, now)
             if watch.is_cancel_wanted:
+                watch.cancel_count = 0  # what the line lost counts for nothing
                 self._requests.cancel_again(order, watch, now)
 
     def lose_line(self, problem: str, now: int) -> None:

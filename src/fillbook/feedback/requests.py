@@ -72,17 +72,35 @@ class Requests:
     def ask_cancel(self, order: Order, watch: Watch, now: int) -> None:
         """Record that we want *order* canceled, and send that as soon as the order can be named."""
         work = self._work
-        watch.is_cancel_wanted = True
-        watch.cancel_count += 1
         ref = ref_of(order)
         command = CancelOrder(
             client_order_id=work.make_id(), orig_client_order_id=ref.client_order_id, ts_event=now
         )
         order = work.intend("cancel", command)
-        if ref.venue_order_id is None and not work.capabilities.can_look_up:
-            watch.deferred = command  # the broker knows orders by its own ids only
-        else:
+        watch.is_cancel_wanted = True
+        watch.cancel_count += 1
+        if self._would_find(order):
             self._want_cancel(command, order, watch, now)
+        else:
+            watch.deferred = command
+
+    def _would_find(self, order: Order) -> bool:
+        """Tell whether a cancel would find *order*: it can be named, and is not overtaken."""
+        work = self._work
+        if is_unanswered(order) and work.schedule.is_wanted("submit", order.stream):
+            return False
+        return order.venue_order_id is not None or work.capabilities.can_look_up
+
+    def is_cancel_asked(self, order: Order, watch: Watch) -> bool:
+        """Tell whether a cancel is on the way, or will be sent again without being asked for."""
+        return (
+            watch.is_cancel_wanted
+            and watch.cancel_count < _MOST_CANCELS
+            and any(
+                request.kind == "CANCEL" and not request.is_answered
+                for request in order.requests.values()
+            )
+        )
 
     def _want_cancel(self, command: CancelOrder, order: Order, watch: Watch, now: int) -> None:
         watch.deferred, watch.cancel_ns = None, now
@@ -99,7 +117,7 @@ class Requests:
         if order.standing.pending or work.schedule.is_wanted("cancel", order.stream):
             return
         if watch.deferred is not None:
-            if order.venue_order_id is not None:
+            if self._would_find(order):
                 self._want_cancel(watch.deferred, order, watch, now)
             return
         unheard = [each for each in unanswered_requests(order) if each[1].kind == "CANCEL"]
@@ -179,7 +197,10 @@ class Requests:
         order, command = work.order_of(call), call.command
         if order is None or command is None:
             return
-        if not isinstance(command, SubmitOrder):
+        is_cancel = isinstance(command, CancelOrder)
+        if is_cancel and error.reason == "UNKNOWN_ORDER" and is_unanswered(order):
+            self.failed(call, error, str(error), now)  # it may have come before its order
+        elif not isinstance(command, SubmitOrder):
             reject = CancelReject(
                 client_order_id=command.client_order_id,
                 orig_client_order_id=command.orig_client_order_id,

@@ -213,7 +213,7 @@ class Tracker:
                 "cancel it at the broker"
             )
         watch = work.watch(order, now)
-        if not watch.is_cancel_wanted:
+        if not self.requests.is_cancel_asked(order, watch):
             watch.cancel_count = 0
             self.requests.ask_cancel(order, watch, now)
 
@@ -405,6 +405,8 @@ class Tracker:
                 # Where one call asks for all, an order is asked about alone only if that misses it.
                 interval_ns = work.interval_ns(now) << work.capabilities.has_open_orders
                 watch.answered(now, interval_ns, work.settings.ask_again_ns)
+            if watch.deferred is not None:
+                self.requests.cancel_again(order, watch, now)
         for event in events:
             if isinstance(event, OrderRejected) and not event.never_arrived:
                 self.safeguards.count_reject(order, event, now)

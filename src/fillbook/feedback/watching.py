@@ -26,7 +26,7 @@ class Watch:
         is_cancel_wanted: It is to be canceled, however often that must be asked for.
         cancel_count: How often that was.
         cancel_ns: When that was last sent.
-        deferred: A cancel that waits until the order can be named to its broker.
+        deferred: A cancel that waits until its broker can find the order by it.
         heard_ns: When anything was last heard of it.
     """
 
