@@ -232,6 +232,40 @@ def test_a_replacement_is_real_only_when_accepted():
     assert cancel.order.client_order_id == request_id
 
 
+@pytest.mark.parametrize(("px", "answer"), [("100", "NEVER_ARRIVED"), ("99", None)])
+def test_a_replacement_whose_answer_was_lost_is_settled_by_what_the_order_is(px, answer):
+    desk = Desk()
+    order = opened(desk)
+    desk.tracker.replace(order, desk.now, limit_px=Decimal(99))
+    (call,) = desk.step()
+    desk.fail(call)
+
+    seen = desk.pass_time(60, lambda c: desk.answer(c, snapshot(order, limit_px=Decimal(px))))
+
+    assert "replace" not in kinds(seen)
+    assert desk.tracker.unanswered_count() == 0
+    reasons = [event.reason for event in desk.of_type("order.request_rejected")]
+    assert reasons == ([answer] if answer else [])
+    assert order.limit_px == Decimal(px)
+
+
+def test_a_cancel_before_a_crash_is_sent_again_however_often_the_account_is_polled(tmp_path):
+    """What polls of the whole account tell must not put off the question about this order."""
+    settings = Settings(poll_ns=SECOND)
+    desk = Desk(path=str(tmp_path / "a.ledger"), settings=settings)
+    order_id = opened(desk).client_order_id
+    desk.tracker.cancel(desk.tracker.book.find_order(order_id, None), desk.now)
+    desk.crash()
+    desk.tracker.start(desk.now)
+
+    def answer(call):
+        live = desk.tracker.book.find_order(order_id, None)
+        is_about_it = call.kind in ("look_up", "open_orders")
+        desk.answer(call, *([snapshot(live)] if is_about_it else []))
+
+    assert "cancel" in kinds(desk.pass_time(20, answer))
+
+
 # ---- partial fills
 
 

@@ -52,6 +52,7 @@ class Questions:
                 work.schedule.want(Call("look_up", order=ref_of(order), stream=watch.stream))
         elif is_unanswered(order):
             self.ask_scope(order, watch, now)
+        self._requests.settle_replacements(order, watch, now)
         if watch.is_cancel_wanted:
             self._requests.cancel_again(order, watch, now)
 
@@ -63,6 +64,7 @@ class Questions:
             return
         watch = work.watches[order.stream]
         if is_found:
+            self._requests.settle_replacements(order, watch, now)
             if watch.is_cancel_wanted:
                 self._requests.cancel_again(order, watch, now)
             return

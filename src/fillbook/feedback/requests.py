@@ -10,7 +10,7 @@ from fillbook.brokers.live import BrokerRefused, NotSent
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.deciding_silence import decide_lost, decide_never_arrived
-from fillbook.core.orders import Order
+from fillbook.core.orders import Order, Request
 from fillbook.core.reports import CancelReject, OrderReport
 from fillbook.core.robot_events import OrderQueued, QueuedOrderDropped
 from fillbook.core.values import ExecType, OrderStatus, Origin, Source
@@ -66,7 +66,10 @@ class Requests:
             stop_px=stop_px,
             ts_event=now,
         )
-        work.intend("replace", command)
+        order = work.intend("replace", command)
+        watch = work.watch(order, now)
+        watch.replace_ns = now
+        watch.ask_ns = min(watch.ask_ns, now + work.settings.call_timeout_ns)
         work.schedule.want(Call("replace", command=command, order=ref, stream=order.stream))
 
     def ask_cancel(self, order: Order, watch: Watch, now: int) -> None:
@@ -137,6 +140,43 @@ class Requests:
             )
             work.record(Message(0, "cancel_reject", reject, b""), Source.INFERRED, now)
         self.ask_cancel(work.book.order(order.stream), watch, now)
+
+    def settle_replacements(self, order: Order, watch: Watch, now: int) -> None:
+        """Say of a replacement that nobody answered whether it became real.
+
+        After the settling time the order is as it is: with the terms that were asked for the
+        replacement is real, with others it was not heard, and is not sent again.
+        """
+        work = self._work
+        settled_ns = watch.replace_ns + work.capabilities.settling_ns
+        if order.standing.pending or work.schedule.is_wanted("replace", order.stream):
+            return
+        if is_unanswered(order) or watch.heard_ns < settled_ns:
+            return
+        for request_id, request in unanswered_requests(order):
+            if request.kind != "REPLACE":
+                continue
+            ids = {
+                "client_order_id": request_id,
+                "orig_client_order_id": request.orig_client_order_id,
+            }
+            content: OrderReport | CancelReject
+            if _has_terms(order, request):
+                content = OrderReport(
+                    exec_type=ExecType.REPLACED,
+                    order_qty=request.order_qty,
+                    limit_px=request.limit_px,
+                    stop_px=request.stop_px,
+                    **ids,  # type: ignore[arg-type]
+                )
+            else:
+                content = CancelReject(
+                    reason="NEVER_ARRIVED",
+                    text="the order was looked up later and has other terms",
+                    **ids,  # type: ignore[arg-type]
+                )
+            kind = "report" if isinstance(content, OrderReport) else "cancel_reject"
+            work.record(Message(0, kind, content, b""), Source.INFERRED, now)
 
     # ---- what became of them
 
@@ -273,3 +313,12 @@ class Requests:
                 ts_event=now, client_order_id=client_order_id, reason=reason, text=text
             )
         )
+
+
+def _has_terms(order: Order, request: Request) -> bool:
+    """Tell whether *order* stands as *request* asked for."""
+    return (
+        request.order_qty in (None, order.standing.order_qty)
+        and request.limit_px in (None, order.limit_px)
+        and request.stop_px in (None, order.stop_px)
+    )

@@ -134,7 +134,7 @@ class Tracker:
             watch.is_cancel_wanted = any(
                 request.kind == "CANCEL" for _, request in unanswered_requests(order)
             )
-            watch.cancel_ns = now  # it may have been sent just before
+            watch.cancel_ns = watch.replace_ns = now  # it may have been sent just before
         work.keeper.note_other(
             RobotStarted(
                 ts_event=now,
@@ -404,7 +404,8 @@ class Tracker:
             if not is_unanswered(order):
                 # Where one call asks for all, an order is asked about alone only if that misses it.
                 interval_ns = work.interval_ns(now) << work.capabilities.has_open_orders
-                watch.answered(now, interval_ns, work.settings.ask_again_ns)
+                is_quiet = not watch.is_cancel_wanted and not unanswered_requests(order)
+                watch.answered(now, interval_ns, work.settings.ask_again_ns, is_quiet=is_quiet)
             if watch.deferred is not None:
                 self.requests.cancel_again(order, watch, now)
         for event in events:

@@ -25,7 +25,7 @@ class Watch:
         scope: What else was asked for in vain meanwhile: `open_orders`, `fills_since`.
         is_cancel_wanted: It is to be canceled, however often that must be asked for.
         cancel_count: How often that was.
-        cancel_ns: When that was last sent.
+        cancel_ns, replace_ns: When a cancel, a replacement was last sent.
         deferred: A cancel that waits until its broker can find the order by it.
         heard_ns: When anything was last heard of it.
     """
@@ -40,14 +40,20 @@ class Watch:
     is_cancel_wanted: bool = False
     cancel_count: int = 0
     cancel_ns: int = 0
+    replace_ns: int = 0
     deferred: CancelOrder | None = None
     heard_ns: int = 0
 
-    def answered(self, now: int, poll_ns: int, first_wait_ns: int) -> None:
-        """Note that something was heard of the order."""
+    def answered(self, now: int, poll_ns: int, first_wait_ns: int, *, is_quiet: bool) -> None:
+        """Note that something was heard of the order.
+
+        Where nothing of it is unanswered (*is_quiet*) the next question can wait; else it stays
+        when it is, or polls of the whole account would put it off for ever.
+        """
         self.heard_ns = now
-        self.ask_ns = now + poll_ns
-        self.wait_ns = first_wait_ns
+        if is_quiet:
+            self.ask_ns = now + poll_ns
+            self.wait_ns = first_wait_ns
         self.misses = 0
         self.scope.clear()
 
