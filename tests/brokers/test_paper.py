@@ -300,7 +300,7 @@ SOURCES = sorted(path for path in BROKERS.glob("paper*.py") if path.stem not in 
 def test_the_exchange_shares_nothing_with_what_it_is_compared_with():
     """A truth that came out of the same code as the book would prove nothing."""
     program = (
-        "import sys, fillbook.brokers.paper_day, fillbook.brokers.paper_server\n"
+        "import sys, fillbook.brokers.paper_sim, fillbook.brokers.paper_server\n"
         "print(*sorted(name for name in sys.modules if name.startswith('fillbook.core.')))\n"
     )
     done = subprocess.run(

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brokers.paper_day import CLOSES_NS, OPENS_NS, Day, play_day, trading_day
+from brokers.paper_scenes import Trouble
 from brokers.trouble_signs import SIGNS, reports, trades
 from fillbook.brokers.jsonlines_out import to_jsonl
-from fillbook.brokers.paper_day import CLOSES_NS, OPENS_NS, Day, play_day, trading_day
-from fillbook.brokers.paper_scenes import Trouble
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.exact import decimal_of, plain
 from fillbook.core.reports import (
@@ -50,15 +50,16 @@ def test_a_seed_is_one_day_in_every_process():
     program = (
         "import hashlib\n"
         "from fillbook.brokers.jsonlines_out import to_jsonl\n"
-        "from fillbook.brokers.paper_day import trading_day\n"
+        "from brokers.paper_day import trading_day\n"
         "text = '\\n'.join(map(to_jsonl, trading_day(7, 20)))\n"
         "print(hashlib.sha256(text.encode()).hexdigest())\n"
     )
-    source = Path(__file__).resolve().parents[2] / "src"
+    root = Path(__file__).resolve().parents[2]
+    path = f"{root / 'src'}{os.pathsep}{root / 'tests'}"
     for hash_seed in ("1", "4711"):
         done = subprocess.run(
             [sys.executable, "-c", program],
-            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(source)},
+            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": path},
             capture_output=True,
             text=True,
             check=True,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from decimal import Decimal
 
-from fillbook.brokers.paper_day import Day
-from fillbook.brokers.paper_scenes import Trouble
+from brokers.paper_day import Day
+from brokers.paper_scenes import Trouble
 from fillbook.core.commands import CancelOrder, ReplaceOrder
 from fillbook.core.reports import CancelReject, CashReport, CommissionReport, OrderReport
 from fillbook.core.values import ExecType, OrderStatus

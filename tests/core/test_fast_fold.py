@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fillbook.brokers.paper_day import play_day
+from brokers.paper_day import play_day
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.events import InstrumentDefined, OrderFilled, OrderSubmitted

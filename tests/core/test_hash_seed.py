@@ -19,7 +19,7 @@ logging.getLogger("fillbook.events").setLevel(logging.CRITICAL)
 from attrs import evolve
 from builders import Desk, a_cancel, a_replace
 from core.venue_histories import a_history, an_arrival
-from fillbook.brokers.paper_day import play_day
+from brokers.paper_day import play_day
 from fillbook.core.replaying import book_state
 from fillbook.log.codec import encode
 

@@ -13,10 +13,10 @@ from typing import TypeGuard
 
 from attrs import evolve, frozen
 
-from fillbook.brokers.paper_carrier import Carrier, delayed
+from brokers.paper_carrier import Carrier, delayed
+from brokers.paper_trader import MINUTE, OwnOrder, Trader, between
 from fillbook.brokers.paper_market import Listing
 from fillbook.brokers.paper_orders import VenueOrder
-from fillbook.brokers.paper_trader import MINUTE, OwnOrder, Trader, between
 from fillbook.brokers.paper_wire import SECOND, VenueMessage
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.exact import EXACT, quotient

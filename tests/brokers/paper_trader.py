@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from attrs import define
 
-from fillbook.brokers.paper_carrier import Carrier
+from brokers.paper_carrier import Carrier
 from fillbook.brokers.paper_market import Listing
 from fillbook.brokers.paper_wire import SECOND, VenueMessage
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder

@@ -10,10 +10,10 @@ from random import Random
 
 from attrs import frozen
 
+from brokers.paper_carrier import Carrier
+from brokers.paper_scenes import Occurrence, Scenes, Trouble
+from brokers.paper_trader import MINUTE, Trader, between
 from fillbook.brokers.paper import PaperExchange
-from fillbook.brokers.paper_carrier import Carrier
-from fillbook.brokers.paper_scenes import Occurrence, Scenes, Trouble
-from fillbook.brokers.paper_trader import MINUTE, Trader, between
 from fillbook.brokers.paper_wire import MICROSECOND, SECOND
 from fillbook.core.commands import Command
 from fillbook.core.reports import Report
