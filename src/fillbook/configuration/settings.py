@@ -429,7 +429,7 @@ def template() -> str:
 
 _MORE = {
     "broker": [
-        "# Of the paper exchange: its market, what goes wrong, where the account is kept (by default",
+        "# Of the paper exchange: its market, what goes wrong, and where its account is kept (else",
         "# beside the ledger); or instead of all that the address of a `fillbook paper`.",
         "# seed = 7",
         '# faults = "all"',
