@@ -182,6 +182,34 @@ def test_further_keys_of_the_broker_are_for_its_factory():
     assert broker.resolved() == {"url": "http://x", "seed": 7}
 
 
+def test_the_paper_exchange_has_keys_of_its_own(tmp_path: Path):
+    file = tmp_path / "fillbook.toml"
+    file.write_text("[broker]\nseed = 3\nfaults = 'drop=0.1'\npath = 'account'\n")
+
+    assert read_configuration(str(file)).broker.resolved() == {
+        "seed": 3, "faults": "drop=0.1", "path": str(tmp_path / "account"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sed = 3", "did you mean seed?"),
+        ("acount = 'a'", "did you mean account?"),
+        ("seed = 'x'", "expected a whole number"),
+        ("faults = 'drp=0.1'", "did you mean 'drop'?"),
+        ("faults = 3", "expected text in quotes"),
+        ("url = '127.0.0.1:8099'", "does not begin with http://"),
+        ("url = 'http://127.0.0.1:8099'\nseed = 3", "are then the server's"),
+    ],
+)
+def test_a_wrong_key_of_the_paper_exchange_is_named(line: str, words: str):
+    said = refusal(f"[broker]\n{line}\n")
+
+    assert said.startswith("fillbook.toml:2: [broker]")
+    assert words in said
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -201,7 +229,9 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(line: str):
 
 
 def test_what_only_names_no_secret_is_none():
-    options = parsed("[broker]\nurl = 'https://broker.example:8443/a'\nkeyboard = 1\n").broker
+    options = parsed(
+        "[broker]\nkind = 'a:b'\nurl = 'https://broker.example:8443/a'\nkeyboard = 1\n"
+    ).broker
 
     assert options.resolved() == {"url": "https://broker.example:8443/a", "keyboard": 1}
 
@@ -210,7 +240,7 @@ def test_secrets_are_read_where_they_are_kept(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "password").write_text("hunter2\n")
     file = tmp_path / "fillbook.toml"
     file.write_text(
-        "[broker]\ntoken = { env = 'FB_TOKEN' }\n"
+        "[broker]\nkind = 'a:b'\ntoken = { env = 'FB_TOKEN' }\n"
         "[broker.login]\npassword = { file = 'password' }\n"
     )  # fmt: skip
     monkeypatch.setenv("FB_TOKEN", "swordfish")

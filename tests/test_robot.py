@@ -11,6 +11,7 @@ import pytest
 from fillbook import AsyncRobot, NewOrder, Robot, Settings, open_reader
 from fillbook.audit.verify import verify
 from fillbook.brokers import ClientBroker, PaperBroker
+from fillbook.brokers.paper_server import PaperServer
 from fillbook.errors import BadRequest, LedgerInUse, RobotClosed, TradingHalted
 from fillbook.feedback.settings import SECOND
 
@@ -210,6 +211,21 @@ def test_a_robot_described_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert str(settings.partial_fills) == "CANCEL_AFTER:5"
     assert settings.most_rejects is None
     assert Path("my.ledger").exists()
+
+
+def test_a_file_may_name_a_paper_server(tmp_path: Path):
+    """The account is the server's: none is kept beside the ledger."""
+    server = PaperServer(PaperBroker(seed=3))
+    server.start()
+    try:
+        file = tmp_path / "robot.toml"
+        file.write_text(f'[broker]\nurl = "{server.url}"\n')
+        with Robot.configured(str(file)) as robot:
+            assert robot.summary()["state"] == "TRADING"
+    finally:
+        server.close()
+
+    assert not (tmp_path / "robot.ledger.paper").exists()
 
 
 def test_the_same_verbs_awaited(ledger: str):

@@ -71,7 +71,10 @@ class LedgerNotFound(LogError):
     path: str
 
     def __str__(self) -> str:
-        return f"{self.path}: no such ledger; check the path (`fillbook import` makes a new one)"
+        return (
+            f"{self.path}: no such ledger; check the path (a robot makes a new one, and so does "
+            "`fillbook import`)"
+        )
 
 
 @define

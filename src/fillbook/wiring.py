@@ -331,7 +331,10 @@ def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durabili
     elif said.broker.kind == "paper":
         from fillbook.brokers.paper_live import PaperBroker
 
-        broker = PaperBroker(**{"path": f"{said.robot.ledger}.paper"} | said.broker.resolved())
+        options = said.broker.resolved()
+        if "url" not in options:
+            options.setdefault("path", f"{said.robot.ledger}.paper")
+        broker = PaperBroker(**options)
     else:
         broker = factory_at(said.broker.kind)(**said.broker.resolved())
     durability: Durability = said.robot.durability  # type: ignore[assignment]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from brokers.chapter_clients import AsyncClient, ChapterClient, FullClient
 from builders import Desk, a_cancel, a_replace, an_intent
@@ -349,6 +350,29 @@ def test_nothing_has_no_average():
 )
 def test_what_cannot_be_believed_is_set_aside(change: Any, problem: str):
     assert the_problem(told(OPEN | change)).startswith(problem)
+
+
+def test_an_order_of_somebody_else_may_have_any_id_of_ours():
+    """A fill showed it, by the venue's id alone; what it is called is news, no contradiction."""
+    answer = OPEN | {"client_order_id": "X-1"}
+    broker = a_broker(get_order_status=answer)
+
+    [message] = broker.look_up(evolve(REF, client_order_id="", first_client_order_id=""))
+
+    assert message.problem is None
+    assert message.content.client_order_id == "X-1"
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_order_may_be_told_under_the_id_of_a_replacement(is_known: bool):
+    """Its answer was lost: setting every poll aside from then on would lose the fills."""
+    broker = a_broker(get_order_status=OPEN | {"client_order_id": "R-2"})
+
+    [message] = broker.look_up(evolve(REF, asked_client_order_ids=("R-2",) if is_known else ()))
+
+    assert (message.problem is None) is is_known
+    if is_known:
+        assert message.content.client_order_id == "R-1"
 
 
 def test_what_is_no_dictionary_is_set_aside():

@@ -74,12 +74,12 @@ for words in json.load(sys.stdin):
 """
 
 
-def run_each(*commands: Iterable[object]) -> list[Done]:
+def run_each(*commands: Iterable[object], cwd: Path | None = None) -> list[Done]:
     """Run `fillbook` with each of *commands* in one process: starting it is what takes time."""
     done = subprocess.run(
         [sys.executable, "-c", _EACH],
         input=json.dumps([[str(word) for word in words] for words in commands]),
-        capture_output=True, text=True, timeout=TIMEOUT_S, env=environment(),
+        capture_output=True, text=True, timeout=TIMEOUT_S, cwd=cwd, env=environment(),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return [Done(*json.loads(line)) for line in done.stdout.splitlines()]

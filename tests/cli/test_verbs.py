@@ -16,8 +16,9 @@ import pytest
 from cli.running import COMMAND, Done, day, environment, fill, jsonl, order, run, run_each
 
 VERBS = [
-    "init", "import", "orders", "positions", "state", "export", "backup", "tail", "verify",
-    "doctor", "demo",
+    "demo", "init", "paper", "doctor", "orders", "positions", "state", "tail", "import", "export",
+    "backup", "verify", "status", "watch", "halt", "resume", "cancel-all", "resolve", "adjust",
+    "accept-tail-loss",
 ]  # fmt: skip
 
 
@@ -33,8 +34,8 @@ def test_the_command_lists_its_verbs():
     done = run("--help")
 
     assert done.status == 0
-    for verb in VERBS:
-        assert re.search(rf"^  {verb} ", done.out, re.MULTILINE)
+    assert re.findall(r"^  ([a-z][a-z-]+)  .*\.$", done.out, re.MULTILINE) == VERBS
+    assert max(map(len, done.out.splitlines())) <= 80
     assert run("--version").out == "fillbook 0.1.0\n"
 
 
@@ -227,6 +228,7 @@ def test_a_verb_loads_what_it_uses(tmp_path: Path, words: list[str], not_needed:
     assert done.returncode == 0
     loaded = set(done.stderr.decode().split())
     assert "fillbook.log.reader" in loaded
+    assert "fillbook.configuration" not in loaded
     assert loaded & not_needed == set()
 
 

@@ -266,6 +266,19 @@ def test_a_cancel_before_a_crash_is_sent_again_however_often_the_account_is_poll
     assert "cancel" in kinds(desk.pass_time(20, answer))
 
 
+def test_a_question_names_the_replacement_that_was_not_answered():
+    """The broker may know the order by that id already; its answer is about our order."""
+    desk = Desk()
+    order = opened(desk)
+    desk.tracker.replace(order, desk.now, limit_px=Decimal(99))
+    (call,) = desk.step()
+    desk.fail(call)
+    question = desk.one("look_up", 5)
+
+    assert question.order.client_order_id == order.client_order_id
+    assert question.order.asked_client_order_ids == (call.command.client_order_id,)
+
+
 # ---- partial fills
 
 

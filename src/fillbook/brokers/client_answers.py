@@ -237,12 +237,15 @@ class Answers:
             account_id = ref.account_id
             if venue_order_id is not None and ref.venue_order_id is not None:
                 _same("order_id", venue_order_id, ref.venue_order_id)
-            if client_order_id not in (None, ref.first_client_order_id):
+            is_ours = bool(ref.client_order_id)  # else somebody else sent it, under any id
+            known = (None, ref.first_client_order_id, *ref.asked_client_order_ids)
+            if is_ours and client_order_id not in known:
                 _same("client_order_id", client_order_id, ref.client_order_id)
             if symbol is not None:
                 _same("symbol", symbol, ref.instrument_id)
             venue_order_id = venue_order_id or ref.venue_order_id
-            client_order_id, symbol = ref.client_order_id or None, ref.instrument_id
+            client_order_id = ref.client_order_id or client_order_id
+            symbol = ref.instrument_id
         return OrderReport(
             client_order_id=client_order_id,
             venue_order_id=venue_order_id,

@@ -74,6 +74,8 @@ class OrderRef:
             replacement.
         first_client_order_id: The id it was sent under.
         venue_order_id: The venue's id, None while it is not known.
+        asked_client_order_ids: Ids of replacements that we asked for: an answer may name the order
+            by one of them before we have heard that it was accepted, or after.
     """
 
     client_order_id: str
@@ -81,6 +83,7 @@ class OrderRef:
     venue_order_id: str | None
     account_id: str
     instrument_id: str
+    asked_client_order_ids: tuple[str, ...] = ()
 
 
 class BrokerRefused(Exception):

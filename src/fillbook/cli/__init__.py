@@ -12,28 +12,37 @@ from fillbook.errors import FillbookError
 
 __all__ = ["main"]
 
-_VERBS = {
-    "init": ("initing", "Write a commented configuration to begin with."),
-    "import": ("importing", "Read a file of messages into a ledger."),
-    "orders": ("listing", "List the orders of a ledger."),
-    "positions": ("listing", "List the positions, averages and profit of a ledger."),
-    "state": ("stating", "Show orders and positions as of a moment in the past."),
-    "export": ("exporting", "Write a ledger out for others: events with hashes, or CSV."),
-    "backup": ("backing", "Copy a ledger, live or not, and verify the copy."),
-    "tail": ("tailing", "Show the last events, and the next ones as they come."),
-    "verify": ("verifying", "Check that a ledger is whole and says the truth about itself."),
-    "doctor": ("doctoring", "Check this machine and one ledger's surroundings."),
-    "status": ("watching", "Show how the robot stands: orders, line, halts."),
-    "watch": ("watching", "Show it live, in a terminal or line by line."),
-    "halt": ("commanding", "Let no new order out, whether the robot runs, hangs or not."),
-    "resume": ("commanding", "Lift a halt."),
-    "cancel-all": ("commanding", "Cancel every open order."),
-    "resolve": ("commanding", "Say what became of an order that nobody can tell of."),
-    "adjust": ("commanding", "Set a position right by hand, without a trade."),
-    "accept-tail-loss": ("commanding", "Go on with a ledger whose end is missing."),
-    "demo": ("demoing", "Trade a seeded day on the paper exchange and show the book."),
-    "paper": ("papering", "Serve the paper broker to robots on this machine."),
+_GROUPS = {
+    "Begin": {
+        "demo": ("demoing", "Trade a seeded day on the paper exchange, show the book."),
+        "init": ("initing", "Write a commented configuration to begin with."),
+        "paper": ("papering", "Serve the paper broker to robots on this machine."),
+        "doctor": ("doctoring", "Check this machine and one ledger's surroundings."),
+    },
+    "What the book says": {
+        "orders": ("listing", "List the orders of a ledger."),
+        "positions": ("listing", "List the positions, averages and profit of a ledger."),
+        "state": ("stating", "Show orders and positions as of a moment in the past."),
+        "tail": ("tailing", "Show the last events, and the next ones as they come."),
+    },
+    "In, out and whole": {
+        "import": ("importing", "Read a file of messages into a ledger."),
+        "export": ("exporting", "Write a ledger out: events with hashes, or CSV."),
+        "backup": ("backing", "Copy a ledger, live or not, and verify the copy."),
+        "verify": ("verifying", "Check that a ledger is whole and true to itself."),
+    },
+    "Operate a robot": {
+        "status": ("watching", "Show how the robot stands: orders, line, halts."),
+        "watch": ("watching", "Show it live, in a terminal or line by line."),
+        "halt": ("commanding", "Let no new order out; also where the robot hangs."),
+        "resume": ("commanding", "Lift a halt."),
+        "cancel-all": ("commanding", "Cancel every open order."),
+        "resolve": ("commanding", "Say what became of an order that nobody can tell of."),
+        "adjust": ("commanding", "Set a position right by hand, without a trade."),
+        "accept-tail-loss": ("commanding", "Go on with a ledger whose end is missing."),
+    },
 }
+_VERBS = {name: verb for group in _GROUPS.values() for name, verb in group.items()}
 
 
 _OBJECTS_BEFORE_GARBAGE = 50_000
@@ -71,8 +80,10 @@ class _Verbs(click.Group):
             raise _InterruptedError from exc
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+        width = max(map(len, _VERBS))
+        for title, group in _GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in group.items()])
 
 
 @click.group(
@@ -84,8 +95,11 @@ class _Verbs(click.Group):
 def fillbook() -> None:
     """The ledger that a trading robot can trust.
 
-    A day of orders and reports goes in; orders, positions and profit come
-    out, and every number can be explained.  One file, no server.
+    A robot's orders and all that its broker said go in; orders, positions and
+    profit come out, and every number can be explained.  One file, no server.
+
+    Which ledger: --ledger FILE, else the one that --config FILE names, else
+    that of the fillbook.toml in this folder.
 
     Exit status: 0 done; 1 finished, but something was set aside, is disputed
     or does not verify; 2 could not start or could not finish.

@@ -121,8 +121,8 @@ def cancel_all_command(
 
 @click.command(
     "resolve",
-    epilog="Example: fillbook resolve R-17 --ledger sber.ledger --never-arrived "
-    '--reason "not in the broker\'s list, asked by phone"',
+    epilog="\b\nExample: fillbook resolve R-17 --ledger sber.ledger --never-arrived \\\n"
+    '    --reason "not in the broker\'s list, asked by phone"',
 )
 @click.argument("order")
 @ledger_option
@@ -172,8 +172,8 @@ def resolve_command(
 
 @click.command(
     "adjust",
-    epilog="Example: fillbook adjust --ledger sber.ledger --instrument SBER --qty -10 "
-    '--reason "sold by phone, order 4711"',
+    epilog="\b\nExample: fillbook adjust --ledger sber.ledger --instrument SBER --qty -10 \\\n"
+    '    --reason "sold by phone, order 4711"',
 )
 @ledger_option
 @click.option("--instrument", required=True, metavar="ID", help="Whose position.")
@@ -229,8 +229,8 @@ def adjust_command(
 
 @click.command(
     "accept-tail-loss",
-    epilog="Example: fillbook accept-tail-loss --ledger sber.ledger "
-    '--reason "power cut, no backup reaches it"',
+    epilog="\b\nExample: fillbook accept-tail-loss --ledger sber.ledger \\\n"
+    '    --reason "power cut, no backup reaches it"',
 )
 @ledger_option
 @reason_option

@@ -16,11 +16,13 @@ from fillbook.core.exact import decimal_of
 from fillbook.errors import BadInput, BadValue
 
 __all__ = [
+    "CONFIGURATION",
     "as_json",
     "by_option",
     "instant_ns",
     "json_option",
     "ledger_option",
+    "ledger_options",
     "log_option",
     "marks_of",
     "note",
@@ -31,12 +33,61 @@ __all__ = [
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+CONFIGURATION = "fillbook.toml"
+_CONFIG = "fillbook.config"
+
+
+def ledger_options(
+    *,
+    metavar: str = "FILE",
+    about: str = "The ledger file, as in sber.ledger.",
+    is_needed: bool = True,
+) -> Callable[[_Command], _Command]:
+    """Add `--ledger` and `--config`; the command is given the ledger's path.
+
+    `--ledger` goes before `--config`, and that before a `fillbook.toml` in the current folder; only
+    what is used is read.  Where there is none of them it is an error, or None if not *is_needed*.
+    """
+
+    def named(context: click.Context, _: click.Parameter, ledger: str | None) -> str | None:
+        if ledger is not None or context.resilient_parsing:
+            return ledger
+        return _configured_ledger(context, is_needed)
+
+    def add(command: _Command) -> _Command:
+        command = click.option(
+            "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_keep_config,
+            help=f"Or the file that names it; {CONFIGURATION} by default.",
+        )(command)  # fmt: skip
+        return click.option("--ledger", metavar=metavar, help=about, callback=named)(command)
+
+    return add
+
 
 def ledger_option(command: _Command) -> _Command:
-    """Add `--ledger FILE`."""
-    return click.option(
-        "--ledger", required=True, metavar="FILE", help="The ledger file, as in sber.ledger."
-    )(command)
+    """Add `--ledger FILE` and `--config FILE`; see `ledger_options`."""
+    return ledger_options()(command)
+
+
+def _keep_config(context: click.Context, _: click.Parameter, path: str | None) -> None:
+    context.meta[_CONFIG] = path
+
+
+def _configured_ledger(context: click.Context, is_needed: bool) -> str | None:
+    path = context.meta.get(_CONFIG)
+    if path is None:
+        if not os.path.lexists(CONFIGURATION):
+            if not is_needed:
+                return None
+            raise click.UsageError(
+                "there is no ledger to work on: give --ledger FILE or --config FILE, or go to the "
+                f"folder of a {CONFIGURATION}",
+                context,
+            )
+        path = CONFIGURATION
+    from fillbook.configuration import read_configuration  # most calls do without it
+
+    return read_configuration(path).robot.ledger
 
 
 def reason_option(command: _Command) -> _Command:

@@ -3,14 +3,14 @@
 import click
 from attrs import asdict
 
-from fillbook.cli.common import json_option, print_json, print_table
+from fillbook.cli.common import json_option, ledger_options, print_json, print_table
 from fillbook.wiring import examine
 
 __all__ = ["doctor_command"]
 
 
 @click.command("doctor", epilog="Example: fillbook doctor --ledger sber.ledger")
-@click.option("--ledger", metavar="FILE", help="Also look at this ledger and its surroundings.")
+@ledger_options(about="Also look at this ledger and its surroundings.", is_needed=False)
 @json_option
 def doctor_command(ledger: str | None, as_json_: bool) -> int:
     """Check SQLite, pragmas, file system, clock, lock and checkpoint.

@@ -18,8 +18,8 @@ __all__ = ["export_command"]
 
 @click.command(
     "export",
-    epilog="Example: fillbook export --ledger sber.ledger --format csv --out march "
-    "--day 2026-03-13 --tz Europe/Moscow",
+    epilog="\b\nExample: fillbook export --ledger sber.ledger --format csv --out march \\\n"
+    "    --day 2026-03-13 --tz Europe/Moscow",
 )
 @ledger_option
 @click.option(

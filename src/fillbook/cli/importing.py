@@ -8,7 +8,14 @@ import click
 from attrs import evolve
 
 from fillbook.brokers.port import Message
-from fillbook.cli.common import as_json, json_option, log_option, note, print_json
+from fillbook.cli.common import (
+    as_json,
+    json_option,
+    ledger_options,
+    log_option,
+    note,
+    print_json,
+)
 from fillbook.core.events import OrderEvent
 from fillbook.core.views import order_state_json
 from fillbook.errors import BadInput, StorageFailed
@@ -28,10 +35,10 @@ _COLLECT_EVERY = 50_000
     short_help="Read a file of messages into a ledger.",
 )
 @click.argument("file")
-@click.option(
-    "--ledger", required=True, metavar="LEDGER",
-    help="The ledger; made if it does not exist.  :memory: keeps nothing.",
-)  # fmt: skip
+@ledger_options(
+    metavar="LEDGER",
+    about="The ledger; made if it does not exist.  :memory: keeps nothing.",
+)
 @click.option(
     "--format", "form", type=click.Choice(["auto", "jsonl", "fix", "events"]), default="auto",
     show_default=True, help="JSON lines, a FIX 4.0-5.0 SP2 log, or an export of events.",

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from fillbook.cli.common import json_option, print_json
+from fillbook.cli.common import CONFIGURATION, json_option, print_json
 from fillbook.configuration import template
 from fillbook.errors import BadInput
 
@@ -12,7 +12,7 @@ __all__ = ["init_command"]
 
 
 @click.command("init", epilog="Example: fillbook init sber.toml")
-@click.argument("file", default="fillbook.toml")
+@click.argument("file", default=CONFIGURATION)
 @json_option
 def init_command(file: str, as_json_: bool) -> int:
     """Write a commented configuration to FILE (default: fillbook.toml).

@@ -25,7 +25,8 @@ __all__ = ["state_command"]
 
 @click.command(
     "state",
-    epilog="Example: fillbook state --ledger sber.ledger --at 2026-03-13T10:15:00Z --happened",
+    epilog="\b\nExample: fillbook state --ledger sber.ledger \\\n"
+    "    --at 2026-03-13T10:15:00Z --happened",
 )
 @ledger_option
 @click.option(

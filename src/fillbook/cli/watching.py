@@ -111,7 +111,7 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what people want to know, as a word and a text each."""
     rows = [
         ("ledger", told["ledger"]),
-        ("state", told["state"] + (f": {told['problem']}" if told["problem"] else "")),
+        ("state", _state(told)),
         ("head", f"seq {told['head_seq']}"),
         ("orders", _orders(told)),
     ]
@@ -130,6 +130,14 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     if not told["halts"]:
         rows.append(("halts", "none"))
     return rows
+
+
+def _state(told: dict[str, Any]) -> str:
+    text = str(told["state"])
+    for halt in told["halts"]:
+        if halt["instrument_id"] is None:  # the robot still listens to its broker and cancels
+            text += f", everything {halt['level']}"
+    return f"{text}: {told['problem']}" if told["problem"] else text
 
 
 def _orders(told: dict[str, Any]) -> str:

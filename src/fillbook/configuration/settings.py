@@ -108,6 +108,28 @@ def _factory(value: Any) -> str:
     return f"{module}:{name}"
 
 
+def _faults(value: Any) -> str:
+    from fillbook.brokers.paper_faults import FaultPlan
+
+    text = _text(value)
+    try:
+        FaultPlan.parse(text)
+    except BadInput as bad:
+        raise BadValue("", str(bad)) from bad
+    return text
+
+
+def _url(value: Any) -> str:
+    text = _text(value)
+    if not text.startswith("http://"):
+        raise BadValue("", f"{shown(text)} does not begin with http://")
+    return text
+
+
+_PAPER: dict[str, Check] = {"seed": _count, "faults": _faults, "path": _text, "url": _url}
+"""The further keys of the paper exchange, which is ours: those of other brokers are their own."""
+
+
 def _key(default: Any, check: Check, about: str, example: str = "") -> Any:
     return attrs.field(
         default=default, metadata={"check": check, "about": about, "example": example}
@@ -177,10 +199,10 @@ class PartialFillSettings:
     policy: str = _key(
         "keep", _one_of("keep", "cancel", "cancel_after", "cancel_below", "reprice"),
         "keep: it goes on working; cancel: the rest is canceled at once; cancel_after: after\n"
-        "after_s; cancel_below: where less than minimum_qty is filled after after_s; reprice:\n"
-        "the rest moves by reprice_by toward the market after after_s.",
+        "after_s; cancel_below: at once where less than minimum_qty is filled, else kept;\n"
+        "reprice: the rest moves once by reprice_by toward the market.",
     )  # fmt: skip
-    after_s: Decimal = _key(Decimal(30), _seconds, "Counted from the first fill.")
+    after_s: Decimal = _key(Decimal(30), _seconds, "Of cancel_after, counted from the first fill.")
     minimum_qty: Decimal | None = _key(None, _qty, "Base units.", "10")
     reprice_by: Decimal | None = _key(None, _qty, "Quote currency per base unit.", "0.05")
 
@@ -329,7 +351,10 @@ def _section(toml: TomlText, path: tuple[str, ...], said: dict[str, Any], folder
             raise toml.wrong((*path, key), "there is no such key", key, tuple(keys))
     if cls is BrokerSettings:
         values["options"] = checked_options(toml, path, options, folder)
-        is_client = values.get("kind") == "client"
+        kind = values.get("kind", "paper")
+        if kind == "paper":
+            values["options"] = _paper_options(toml, path, values["options"], tuple(keys), folder)
+        is_client = kind == "client"
         if is_client and "client" not in values:
             problem = "a client needs the key client, the factory that makes it (module:factory)"
             raise toml.wrong((*path, "kind"), problem)
@@ -343,6 +368,27 @@ def _section(toml: TomlText, path: tuple[str, ...], said: dict[str, Any], folder
             if made.policy == policy and getattr(made, key) is None:
                 raise toml.wrong((*path, "policy"), f"{policy} needs the key {key}")
     return made
+
+
+def _paper_options(
+    toml: TomlText, path: tuple[str, ...], said: dict[str, Any], keys: tuple[str, ...], folder: str
+) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for key, value in said.items():
+        if key not in _PAPER:
+            problem = "the paper exchange has no such key"
+            raise toml.wrong((*path, key), problem, key, (*keys, *_PAPER))
+        try:
+            options[key] = _PAPER[key](value)
+        except BadValue as bad:
+            raise toml.wrong((*path, key), bad.problem) from bad
+    if "url" in options and len(options) > 1:
+        raise toml.wrong(
+            (*path, "url"), "seed, faults and path are then the server's; leave them out"
+        )
+    if "path" in options:
+        options["path"] = os.path.join(folder, options["path"])
+    return options
 
 
 def _keys(cls: type[Any]) -> "list[Attribute[Any]]":
@@ -382,7 +428,17 @@ def template() -> str:
 
 
 _MORE = {
-    "broker": ['# token = { env = "BROKER_TOKEN" }', '# password = { file = "broker.password" }'],
+    "broker": [
+        "# Of the paper exchange: its market, what goes wrong, and where its account is kept (else",
+        "# beside the ledger); or instead of all that the address of a `fillbook paper`.",
+        "# seed = 7",
+        '# faults = "all"',
+        '# path = "robot.ledger.paper"',
+        '# url = "http://127.0.0.1:8099"',
+        "# Of another broker: whatever its factory takes.",
+        '# token = { env = "BROKER_TOKEN" }',
+        '# password = { file = "broker.password" }',
+    ],
     "tolerance": ["", '# [tolerance."SBER"]', "# critical = 100"],
 }
 

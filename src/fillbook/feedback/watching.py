@@ -72,6 +72,9 @@ def ref_of(order: Order) -> OrderRef:
         venue_order_id=order.venue_order_id,
         account_id=order.account_id,
         instrument_id=order.instrument_id,
+        asked_client_order_ids=tuple(
+            request_id for request_id, each in order.requests.items() if each.kind == "REPLACE"
+        ),
     )
 
 
