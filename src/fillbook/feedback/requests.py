@@ -161,6 +161,7 @@ class Requests:
             return
         watch = work.watch(order, now)
         if call.kind == "submit":
+            watch.sent_ns = max(watch.sent_ns, call.started_ns)
             if isinstance(error, NotSent):
                 events = decide_never_arrived(order, f"it was not sent: {problem}", now, OURS)
                 work.note("never_arrived", order, events, now)

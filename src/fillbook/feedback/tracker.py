@@ -123,7 +123,7 @@ class Tracker:
             watch.is_cancel_wanted = any(
                 request.kind == "CANCEL" for _, request in unanswered_requests(order)
             )
-            watch.cancel_ns = now  # it may have been sent just before
+            watch.sent_ns = watch.cancel_ns = now  # it may have been sent just before
         work.keeper.note_other(
             RobotStarted(
                 ts_event=now,
