@@ -161,7 +161,9 @@ class Runner:
             self._news.put(each)
         if self.trouble is None:
             for call in self.tracker.start_calls(self._clock()):
-                if self._idle <= self._calls.qsize():
+                if self._idle:  # who waits is spoken for from here on, not from when it wakes
+                    self._idle -= 1
+                else:
                     self._workers += 1
                     threading.Thread(
                         target=self._work, name=f"fillbook-call-{self._workers}", daemon=True
@@ -186,26 +188,29 @@ class Runner:
 
     def _work(self) -> None:
         """Make calls, one after the other, until there are enough others who wait for one."""
-        while True:
+        while (call := self._calls.get()) is not None:
+            self._carry_out(call)
             with self.lock:
                 if self._idle >= _MOST_IDLE:
                     self._workers -= 1
                     return
                 self._idle += 1
-            call = self._calls.get()
-            with self.lock:
-                self._idle -= 1
-            if call is None:
-                return
-            if self._last_look.concerns(call) and not self._may_leave(call):
-                continue
-            try:
-                messages = self._make(call)
-            except Exception as exc:  # whatever a broker raises is its failure, not ours
-                error: BaseException = exc
-                self._guarded(lambda now, e=error, c=call: self.tracker.failed(c, e, now))  # type: ignore[misc]
-            else:
-                self._guarded(lambda now, m=messages, c=call: self.tracker.answered(c, m, now))  # type: ignore[misc]
+
+    def _carry_out(self, call: Call) -> None:
+        """Make *call* unless it may not leave any more, and pass on what came of it."""
+        if self._last_look.is_late(call, self._clock()):
+            why = "its time was up before it left"
+            self._guarded(lambda now: self.tracker.held_back(call, why, now))
+            return
+        if self._last_look.concerns(call) and not self._may_leave(call):
+            return
+        try:
+            messages = self._make(call)
+        except Exception as exc:  # whatever a broker raises is its failure, not ours
+            error = exc
+            self._guarded(lambda now: self.tracker.failed(call, error, now))
+        else:
+            self._guarded(lambda now: self.tracker.answered(call, messages, now))
 
     def _may_leave(self, call: Call) -> bool:
         """Look at *call* once more; where a halt has come meanwhile its intent ends here."""
