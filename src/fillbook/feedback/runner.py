@@ -87,14 +87,15 @@ class Runner:
         with self.step():
             self.tracker.stop_taking()
         with self.lock:
-            while self.tracker.schedule.under_way and self.trouble is None:
+            while self.tracker.schedule.is_busy() and self.trouble is None:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 self.changed.wait(min(left, 0.1))
         self._is_stopping = True
         self._wake.set()
-        self._watch.join(timeout=5)
+        if self._watch.is_alive():
+            self._watch.join(timeout=5)
         with contextlib.suppress(Exception):  # its end must not keep ours
             self._broker.close()
         if self.trouble is None:
@@ -159,7 +160,7 @@ class Runner:
         news = self.tracker.keeper.take_news()
         for each in news:
             self._news.put(each)
-        if self.trouble is None:
+        if self.trouble is None and not self._is_stopping:
             for call in self.tracker.start_calls(self._clock()):
                 if self._idle:  # who waits is spoken for from here on, not from when it wakes
                     self._idle -= 1

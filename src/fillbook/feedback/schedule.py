@@ -107,6 +107,13 @@ class Schedule:
             yield call
         yield from self.under_way
 
+    def is_busy(self) -> bool:
+        """Tell whether a call is under way, or an intent only waits for its turn."""
+        return bool(self.under_way) or any(
+            call.is_intent and not call.is_over and self._may_start(call)
+            for *_, call in self.waiting
+        )
+
     def withdraw(self, call: Call) -> None:
         """Forget a call that waits; it is never made."""
         call.is_over = True

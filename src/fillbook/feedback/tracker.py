@@ -148,6 +148,10 @@ class Tracker:
     def stop(self, now: int, reason: str) -> None:
         """Note the end; what is unanswered is asked about at the next start."""
         work = self._work
+        for call in work.schedule.clear():
+            work.schedule.withdraw(call)
+            if call.kind in ("submit", "replace"):  # a cancel is sent at the next start
+                self.requests.held_back(call, "the robot stopped first", now)
         self._count(now)
         work.keeper.note_other(
             RobotStopped(
