@@ -18,6 +18,7 @@ from fillbook.brokers.live import Broker
 from fillbook.brokers.port import Message
 from fillbook.core.robot_events import CallbackFailed
 from fillbook.errors import FillbookError
+from fillbook.feedback.clock import SteadyClock
 from fillbook.feedback.halt_file import HaltFile
 from fillbook.feedback.keeper import News
 from fillbook.feedback.last_look import LastLook
@@ -49,7 +50,7 @@ class Runner:
         self,
         tracker: Tracker,
         broker: Broker,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
         halt_file: HaltFile | None = None,
     ) -> None:
         self.tracker = tracker
@@ -57,7 +58,7 @@ class Runner:
         self.changed = threading.Condition(self.lock)
         self.trouble: BaseException | None = None
         self._broker = broker
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._last_look = LastLook(tracker, halt_file)
         self._wake = threading.Event()
         self._is_stopping = False
