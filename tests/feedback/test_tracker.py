@@ -372,3 +372,14 @@ def evolve_command(desk: Desk):
         client_order_id="Q-1", instrument_id="SBER", side=Side.SELL, order_type="MARKET",
         order_qty=Decimal(3), ts_event=desk.now,
     )  # fmt: skip
+
+
+def test_a_flapping_stream_does_not_multiply_requests():
+    """What it did not tell is asked for once, however often it came back before that."""
+    desk = Desk()
+    desk.submit()
+    desk.step()
+    for is_up in [False, True] * 100:
+        desk.tracker.stream_line(is_up, "", desk.now)
+
+    assert len(desk.tracker.schedule.waiting) <= 3

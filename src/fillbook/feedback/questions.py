@@ -166,7 +166,8 @@ class Questions:
                 Call("fills_since", since=max(self._fills_since_ns(_BEFORE_NS), 0), purpose=purpose)
             )
         for call in calls:
-            work.schedule.want(call)
+            if purpose or not work.schedule.is_waiting(call):
+                work.schedule.want(call)
         return calls
 
     def _fills_since_ns(self, before_ns: int) -> int:

@@ -101,6 +101,11 @@ class Schedule:
         call = self._wanted.get((kind, stream))
         return call is not None and not call.is_over
 
+    def is_waiting(self, like: Call) -> bool:
+        """Tell whether a call of that kind, about the same order, waits and has not started."""
+        call = self._wanted.get((like.kind, like.stream))
+        return call is not None and not call.is_over and not call.started_ns
+
     def all(self) -> Iterator[Call]:
         """Yield every call that waits or is under way."""
         for *_, call in self.waiting:
