@@ -21,9 +21,11 @@ Kind = Literal[
 ]  # fmt: skip
 
 _URGENCY: dict[str, int] = {
-    "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 3, "open_orders": 3,
-    "positions": 4, "instruments": 2,
+    "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 2, "open_orders": 2,
+    "positions": 2, "instruments": 2,
 }  # fmt: skip
+"""Questions go first come, first served: more look-ups than the rate allows would else keep the
+others out for ever, and with them the end of a recovery."""
 
 
 @define(eq=False)
