@@ -304,3 +304,26 @@ def test_a_stream_that_raises_costs_only_itself(ledger: str):
         assert order.wait(20)
 
     assert "message.set_aside" in types(ledger)
+
+
+def test_closing_sends_what_was_asked_for_before(ledger: str):
+    """Cancel everything and leave: what waits for the broker's rate must leave too."""
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        orders = [robot.submit(NewOrder.limit("SBER", "BUY", 10, "100")) for _ in range(150)]
+        assert robot.wait_until(lambda: all(each.order_status == "NEW" for each in orders), 20)
+        robot.cancel_all()
+
+    assert {str(each.order_status) for each in orders} <= {"PENDING_CANCEL", "CANCELED"}
+
+
+def test_nothing_leaves_after_the_end(ledger: str):
+    """What did not leave by then is known never to have, and the end comes after that."""
+    broker = PaperBroker(seed=7)
+    with Robot.open(ledger, broker=broker) as robot:
+        orders = [robot.submit(NewOrder.limit("SBER", "BUY", 10, "100")) for _ in range(150)]
+        robot.close(drain_s=0)
+
+    sent = [each for each in types(ledger) if each == "order.submitted"]
+    assert len(sent) == 150
+    assert "REJECTED" in [each.order_status for each in orders]
+    assert types(ledger)[-1] == "robot.stopped"

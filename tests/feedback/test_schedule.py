@@ -61,3 +61,19 @@ def test_the_urgent_go_first_and_few_at_once():
     assert schedule.start(0) == []
     schedule.finish(cancel)
     assert len(schedule.start(0)) == 1
+
+
+def test_more_look_ups_than_the_rate_allows_keep_no_other_question_out():
+    """A recovery waits for the fills; asked about one by one, enough orders would never let it."""
+    schedule = Schedule(evolve(ABLE, calls=1, concurrency=1), 10 * SECOND, is_open=True)
+    for call in look_ups(3):
+        schedule.want(call)
+    fills = schedule.want(Call("fills_since"))
+    seen: list[Call] = []
+    for second in range(5):
+        (call,) = schedule.start(second * SECOND)
+        schedule.finish(call)
+        seen.append(call)
+        schedule.want(Call("look_up", stream=call.stream))
+
+    assert fills in seen

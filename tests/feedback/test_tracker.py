@@ -9,6 +9,7 @@ from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, NotSent
 from fillbook.core.values import Side
 from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
+from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
 
 
@@ -127,6 +128,51 @@ def test_not_found_counts_only_after_settling_several_times_and_over_everything(
     assert kinds.count("look_up") >= 3
     assert "fills_since" in kinds
     assert "open_orders" in kinds
+
+
+def test_what_is_still_being_sent_is_not_missed():
+    """Whoever hears that it never arrived sends another, and then both are there."""
+    desk = Desk(evolve(ABLE, can_look_up=False))
+    desk.pass_time(4)
+    order = desk.submit()
+
+    def answer(call: Call) -> None:
+        if call.kind != "submit":
+            desk.answer(call)
+
+    desk.pass_time(9, answer)
+
+    assert order.order_status == "PENDING_NEW"
+
+
+def test_an_order_settles_from_when_it_left_and_not_from_when_it_was_wanted():
+    desk = Desk(evolve(ABLE, concurrency=1))
+    desk.submit()
+    desk.step()
+    order = desk.submit()
+    left = desk.one("submit", 20)  # after the deadline of the first
+    assert left.stream == order.stream
+    desk.fail(left)
+    desk.pass_time(4.5)
+
+    assert order.order_status == "UNKNOWN"
+    desk.pass_time(60)
+    assert order.order_status == "REJECTED"
+
+
+def test_an_order_settles_anew_after_a_crash(tmp_path):
+    """It may have left right before."""
+    desk = Desk(settings=Settings(poll_ns=SECOND), path=str(tmp_path / "a.ledger"))
+    order_id = desk.submit().client_order_id
+    desk.now += 60 * SECOND
+    desk.crash()
+    desk.tracker.start(desk.now)
+    order = desk.tracker.book.find_order(order_id, None)
+    desk.pass_time(4.5)
+
+    assert order.order_status == "PENDING_NEW"
+    desk.pass_time(60)
+    assert order.order_status == "REJECTED"
 
 
 def test_an_order_that_never_arrived_and_shows_up_after_all_is_open_again():
@@ -395,3 +441,14 @@ def evolve_command(desk: Desk):
         client_order_id="Q-1", instrument_id="SBER", side=Side.SELL, order_type="MARKET",
         order_qty=Decimal(3), ts_event=desk.now,
     )  # fmt: skip
+
+
+def test_a_flapping_stream_does_not_multiply_requests():
+    """What it did not tell is asked for once, however often it came back before that."""
+    desk = Desk()
+    desk.submit()
+    desk.step()
+    for is_up in [False, True] * 100:
+        desk.tracker.stream_line(is_up, "", desk.now)
+
+    assert len(desk.tracker.schedule.waiting) <= 3

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
+from fillbook.core.commands import CancelOrder
 from fillbook.core.events import Event, OrderEvent
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
@@ -71,8 +72,11 @@ class Keeper:
     def intend(self, message: Message, actor: Actor = "ROBOT") -> Judgement:
         """Record what the robot wants, or an operator for it, before it is sent.
 
-        Raises `StorageFailed` where it cannot be made durable; then it must not be sent.
+        Raises `StorageFailed` where it cannot be made durable; then it must not be sent.  A cancel
+        takes risk away: where the disk is full it goes into the room kept for feedback.
         """
+        if isinstance(message.content, CancelOrder):
+            return self._feedback(lambda recorder: recorder.record(message), actor, Source.STREAM)
         return self._commit(
             lambda recorder: recorder.record(message), actor, Source.STREAM, feedback=False
         )
@@ -88,9 +92,12 @@ class Keeper:
         """Record what was decided about *order*, after the *cause*; nothing where nothing was."""
         if not events:
             return Judgement(kind, "DUPLICATE", (), order)
-        return self._feedback(
-            lambda recorder: recorder.note(kind, order, events, cause), actor, Source.INFERRED
-        )
+
+        def note(recorder: Recorder) -> Judgement:  # a second try finds a book that was folded anew
+            whose = None if order is None else recorder.book.order(order.stream)
+            return recorder.note(kind, whose, events, cause)
+
+        return self._feedback(note, actor, Source.INFERRED)
 
     def note_other(self, event: Event, actor: Actor = "ROBOT") -> Judgement:
         """Record something about the robot itself."""

@@ -27,6 +27,15 @@ class LastLook:
         """Tell whether a halt was left beside the ledger."""
         return self._halt_file is not None and self._halt_file.is_there()
 
+    def is_late(self, call: Call, now: int) -> bool:
+        """Tell whether *call* was given up before it left: what took its place may be out there.
+
+        A cancel or a question harms nobody, however late.
+        """
+        if not call.is_intent or call.kind == "cancel":
+            return False
+        return call.is_over or call.deadline_ns <= now
+
     def concerns(self, call: Call) -> bool:
         """Tell whether *call* must be looked at under the lock; mostly it need not."""
         if not call.is_intent or call.kind == "cancel":  # a cancel takes risk away

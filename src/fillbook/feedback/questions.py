@@ -68,8 +68,8 @@ class Questions:
             if watch.is_cancel_wanted:
                 self._requests.cancel_again(order, watch, now)
             return
-        settled_ns = watch.since_ns + work.capabilities.settling_ns
-        if not is_unanswered(order) or call.started_ns < settled_ns:
+        if not is_unanswered(order) or not self._tells(call, order, watch):
+            settled_ns = watch.sent_ns + work.capabilities.settling_ns
             watch.ask_ns = min(watch.ask_ns, max(now + watch.wait_ns, settled_ns))
             return
         if not watch.misses:
@@ -88,12 +88,18 @@ class Questions:
             if watch.stream in found or watch.heard_ns >= call.started_ns:
                 continue
             if is_unanswered(order):
-                if call.started_ns >= watch.since_ns + work.capabilities.settling_ns:
+                if self._tells(call, order, watch):
                     watch.scope.add(call.kind)
                     if watch.misses >= self._misses_wanted(order):
                         self.ask_scope(order, watch, now)
             elif call.kind == "open_orders" and not order.is_closed and order.venue_order_id:
                 watch.ask_ns = min(watch.ask_ns, now)  # not among the open ones: what became of it?
+
+    def _tells(self, call: Call, order: Order, watch: Watch) -> bool:
+        """Tell whether *call* not finding *order* says anything: it had left, long enough ago."""
+        work = self._work
+        settled_ns = watch.sent_ns + work.capabilities.settling_ns
+        return call.started_ns >= settled_ns and not work.schedule.is_wanted("submit", order.stream)
 
     def _misses_wanted(self, order: Order) -> int:
         work = self._work
@@ -168,7 +174,8 @@ class Questions:
                 Call("fills_since", since=max(self._fills_since_ns(_BEFORE_NS), 0), purpose=purpose)
             )
         for call in calls:
-            work.schedule.want(call)
+            if purpose or not work.schedule.is_waiting(call):
+                work.schedule.want(call)
         return calls
 
     def _fills_since_ns(self, before_ns: int) -> int:

@@ -3,7 +3,7 @@
 from fillbook.brokers.live import NotSent
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.robot_events import LineLost, LineRestored
-from fillbook.errors import RequestRefused
+from fillbook.errors import RequestRefused, StorageFailed
 from fillbook.feedback.gate import refuse_if_halted
 from fillbook.feedback.questions import Questions
 from fillbook.feedback.requests import Requests
@@ -55,6 +55,8 @@ class Recovery:
         work = self._work
         work.schedule.is_open = True
         for client_order_id, queued in list(work.book.control.queued.items()):
+            if work.is_stopping or work.keeper.storage_problem is not None:
+                break  # what waits goes on waiting, until it expires or the robot is back
             if queued.valid_until <= now:
                 self._requests.drop_queued(
                     client_order_id, "EXPIRED", "the line was down for too long", now
@@ -73,7 +75,10 @@ class Recovery:
             except RequestRefused as exc:
                 self._requests.drop_queued(client_order_id, "REFUSED", str(exc), now)
                 continue
-            self._requests.send(command, now)
+            try:
+                self._requests.send(command, now)
+            except StorageFailed:  # the keeper has it; feedback must go on
+                break
         for order in list(work.book.open_orders()):
             if order.partial_fills is not None:
                 self._requests.act_on_rest(order, now)

@@ -4,6 +4,7 @@ An order is sent once.  A cancel is asked for until it is known to be over: wher
 one was not heard, the next goes out under a new id.
 """
 
+from contextlib import suppress
 from decimal import Decimal
 
 from fillbook.brokers.live import BrokerRefused, NotSent
@@ -14,6 +15,7 @@ from fillbook.core.orders import Order, Request
 from fillbook.core.reports import CancelReject, OrderReport
 from fillbook.core.robot_events import OrderQueued, QueuedOrderDropped
 from fillbook.core.values import ExecType, OrderStatus, Origin, Source
+from fillbook.errors import StorageFailed
 from fillbook.feedback.partial_fills import act_on_rest
 from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call
@@ -201,6 +203,7 @@ class Requests:
             return
         watch = work.watch(order, now)
         if call.kind == "submit":
+            watch.sent_ns = max(watch.sent_ns, call.started_ns)
             if isinstance(error, NotSent):
                 events = decide_never_arrived(order, f"it was not sent: {problem}", now, OURS)
                 work.note("never_arrived", order, events, now)
@@ -280,8 +283,9 @@ class Requests:
             watch.ask_ns = min(watch.ask_ns, act.at_ns)
         elif act.kind == "CANCEL":
             self.ask_cancel(order, watch, now)
-        elif work.capabilities.can_replace:
-            self.replace(order, now, limit_px=act.limit_px)
+        elif work.capabilities.can_replace and work.keeper.storage_problem is None:
+            with suppress(StorageFailed):  # the keeper has it; feedback must go on
+                self.replace(order, now, limit_px=act.limit_px)
 
     def queue(self, command: SubmitOrder, now: int) -> None:
         """Record that *command* waits for the line."""

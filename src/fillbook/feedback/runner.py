@@ -18,6 +18,7 @@ from fillbook.brokers.live import Broker
 from fillbook.brokers.port import Message
 from fillbook.core.robot_events import CallbackFailed
 from fillbook.errors import FillbookError
+from fillbook.feedback.clock import SteadyClock
 from fillbook.feedback.halt_file import HaltFile
 from fillbook.feedback.keeper import News
 from fillbook.feedback.last_look import LastLook
@@ -49,7 +50,7 @@ class Runner:
         self,
         tracker: Tracker,
         broker: Broker,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
         halt_file: HaltFile | None = None,
     ) -> None:
         self.tracker = tracker
@@ -57,7 +58,7 @@ class Runner:
         self.changed = threading.Condition(self.lock)
         self.trouble: BaseException | None = None
         self._broker = broker
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._last_look = LastLook(tracker, halt_file)
         self._wake = threading.Event()
         self._is_stopping = False
@@ -87,14 +88,15 @@ class Runner:
         with self.step():
             self.tracker.stop_taking()
         with self.lock:
-            while self.tracker.schedule.under_way and self.trouble is None:
+            while self.tracker.schedule.is_busy() and self.trouble is None:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 self.changed.wait(min(left, 0.1))
         self._is_stopping = True
         self._wake.set()
-        self._watch.join(timeout=5)
+        if self._watch.is_alive():
+            self._watch.join(timeout=5)
         with contextlib.suppress(Exception):  # its end must not keep ours
             self._broker.close()
         if self.trouble is None:
@@ -159,9 +161,11 @@ class Runner:
         news = self.tracker.keeper.take_news()
         for each in news:
             self._news.put(each)
-        if self.trouble is None:
+        if self.trouble is None and not self._is_stopping:
             for call in self.tracker.start_calls(self._clock()):
-                if self._idle <= self._calls.qsize():
+                if self._idle:  # who waits is spoken for from here on, not from when it wakes
+                    self._idle -= 1
+                else:
                     self._workers += 1
                     threading.Thread(
                         target=self._work, name=f"fillbook-call-{self._workers}", daemon=True
@@ -186,26 +190,29 @@ class Runner:
 
     def _work(self) -> None:
         """Make calls, one after the other, until there are enough others who wait for one."""
-        while True:
+        while (call := self._calls.get()) is not None:
+            self._carry_out(call)
             with self.lock:
                 if self._idle >= _MOST_IDLE:
                     self._workers -= 1
                     return
                 self._idle += 1
-            call = self._calls.get()
-            with self.lock:
-                self._idle -= 1
-            if call is None:
-                return
-            if self._last_look.concerns(call) and not self._may_leave(call):
-                continue
-            try:
-                messages = self._make(call)
-            except Exception as exc:  # whatever a broker raises is its failure, not ours
-                error: BaseException = exc
-                self._guarded(lambda now, e=error, c=call: self.tracker.failed(c, e, now))  # type: ignore[misc]
-            else:
-                self._guarded(lambda now, m=messages, c=call: self.tracker.answered(c, m, now))  # type: ignore[misc]
+
+    def _carry_out(self, call: Call) -> None:
+        """Make *call* unless it may not leave any more, and pass on what came of it."""
+        if self._last_look.is_late(call, self._clock()):
+            why = "its time was up before it left"
+            self._guarded(lambda now: self.tracker.held_back(call, why, now))
+            return
+        if self._last_look.concerns(call) and not self._may_leave(call):
+            return
+        try:
+            messages = self._make(call)
+        except Exception as exc:  # whatever a broker raises is its failure, not ours
+            error = exc
+            self._guarded(lambda now: self.tracker.failed(call, error, now))
+        else:
+            self._guarded(lambda now: self.tracker.answered(call, messages, now))
 
     def _may_leave(self, call: Call) -> bool:
         """Look at *call* once more; where a halt has come meanwhile its intent ends here."""

@@ -21,9 +21,11 @@ Kind = Literal[
 ]  # fmt: skip
 
 _URGENCY: dict[str, int] = {
-    "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 3, "open_orders": 3,
-    "positions": 4, "instruments": 2,
+    "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 2, "open_orders": 2,
+    "positions": 2, "instruments": 2,
 }  # fmt: skip
+"""Questions go first come, first served: more look-ups than the rate allows would else keep the
+others out for ever, and with them the end of a recovery."""
 
 
 @define(eq=False)
@@ -101,11 +103,23 @@ class Schedule:
         call = self._wanted.get((kind, stream))
         return call is not None and not call.is_over
 
+    def is_waiting(self, like: Call) -> bool:
+        """Tell whether a call of that kind, about the same order, waits and has not started."""
+        call = self._wanted.get((like.kind, like.stream))
+        return call is not None and not call.is_over and not call.started_ns
+
     def all(self) -> Iterator[Call]:
         """Yield every call that waits or is under way."""
         for *_, call in self.waiting:
             yield call
         yield from self.under_way
+
+    def is_busy(self) -> bool:
+        """Tell whether a call is under way, or an intent only waits for its turn."""
+        return bool(self.under_way) or any(
+            call.is_intent and not call.is_over and self._may_start(call)
+            for *_, call in self.waiting
+        )
 
     def withdraw(self, call: Call) -> None:
         """Forget a call that waits; it is never made."""

@@ -134,7 +134,7 @@ class Tracker:
             watch.is_cancel_wanted = any(
                 request.kind == "CANCEL" for _, request in unanswered_requests(order)
             )
-            watch.cancel_ns = watch.replace_ns = now  # it may have been sent just before
+            watch.sent_ns = watch.cancel_ns = watch.replace_ns = now  # perhaps just before
         work.keeper.note_other(
             RobotStarted(
                 ts_event=now,
@@ -159,6 +159,10 @@ class Tracker:
     def stop(self, now: int, reason: str) -> None:
         """Note the end; what is unanswered is asked about at the next start."""
         work = self._work
+        for call in work.schedule.clear():
+            work.schedule.withdraw(call)
+            if call.kind in ("submit", "replace"):  # a cancel is sent at the next start
+                self.requests.held_back(call, "the robot stopped first", now)
         self._count(now)
         work.keeper.note_other(
             RobotStopped(

@@ -18,6 +18,7 @@ class Watch:
     Attributes:
         stream: The order.
         since_ns: When it was submitted, or first seen here.
+        sent_ns: When it may have left at the latest; it waits for its turn after it was submitted.
         ask_ns: When it is to be asked about next.
         wait_ns: The wait after the next answer that tells nothing; grows.
         misses: How often it was "not found" since that counts.
@@ -32,6 +33,7 @@ class Watch:
 
     stream: int
     since_ns: int
+    sent_ns: int
     ask_ns: int
     wait_ns: int
     misses: int = 0

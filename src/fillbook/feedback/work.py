@@ -97,9 +97,9 @@ class Work:
         """Return the watch on *order*, a new one where there is none."""
         watch = self.watches.get(order.stream)
         if watch is None:
-            first = self.settings.ask_again_ns
-            watch = Watch(order.stream, order.ts_submitted or now, now + self.interval_ns(now),
-                          first)  # fmt: skip
+            since = order.ts_submitted or now
+            watch = Watch(order.stream, since, since, now + self.interval_ns(now),
+                          self.settings.ask_again_ns)  # fmt: skip
             self.watches[order.stream] = watch
         return watch
 
