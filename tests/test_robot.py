@@ -80,10 +80,13 @@ def test_the_quick_start(ledger: str):
     assert types(ledger)[-1] == "robot.stopped"
 
 
-def test_a_second_run_finds_the_same_account(ledger: str):
-    with Robot.open(ledger) as robot:
+@pytest.mark.parametrize("make", [lambda: None, lambda: PaperBroker(seed=7)], ids=["none", "7"])
+def test_a_second_run_finds_the_same_account(ledger: str, make: Any):
+    with Robot.open(ledger, broker=make()) as robot:
         robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
-    with Robot.open(ledger) as robot:
+    with Robot.open(ledger, broker=make()) as robot:
+        assert robot.wait_until(lambda: robot.summary()["positions_in_sync"] is not None, 20)
+        assert robot.summary()["positions_in_sync"]
         order = robot.submit(NewOrder.market("SBER", "SELL", 10))
         assert order.wait(20)
         position = robot.position("SBER")

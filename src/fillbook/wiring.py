@@ -266,7 +266,10 @@ def open_robot(
         if broker is None:
             from fillbook.brokers.paper_live import PaperBroker
 
-            broker = PaperBroker(path=None if ledger == MEMORY else f"{ledger}.paper")
+            broker = PaperBroker()
+        keep_beside = getattr(broker, "keep_beside", None)  # only paper has to be told
+        if keep_beside is not None and ledger != MEMORY:
+            keep_beside(ledger)
         keeper = Keeper(log, lambda: recover(log), settings.fill_policy)
         make_id = id_maker(log, broker.capabilities.client_id_form)
         tracker = Tracker(keeper, broker.capabilities, settings, make_id, Random(os.urandom(16)))

@@ -74,7 +74,8 @@ class PaperBroker:
         """Open the account.
 
         Args:
-            path: The file in which the account is kept; None keeps it in memory.
+            path: The file in which the account is kept; None keeps it in memory, or beside the
+                ledger of the robot that uses it (`keep_beside`).
             faults: What goes wrong, as `FaultPlan.parse` reads it.
             url: Of a paper server; then the account, its faults and its pace are the server's.
             clock: Nanoseconds since 1970.
@@ -87,26 +88,43 @@ class PaperBroker:
         taken_away: dict[str, Any] = dict.fromkeys(without, False)
         self._capabilities = evolve(capabilities, **taken_away)
         self._way: Way
+        self._opened: Callable[[str | os.PathLike[str] | None], Way] | None = None
         if url is not None:
             from fillbook.brokers.paper_client import OverHttp
 
             assert path is None and faults is None, "path and faults are the server's"  # noqa: PT018
             self._way = OverHttp(url, timeout_s=hang_s)
         else:
-            exchange = SimulatedBroker(
-                seed,
-                faults,
-                clock(),
-                path=path,
-                listings=listings,
-                pace_ns=pace_ns,
-                capabilities=self._capabilities,
-            )
-            self._way = InProcess(exchange, clock, hang_s)
+
+            def opened(path: str | os.PathLike[str] | None) -> Way:
+                exchange = SimulatedBroker(
+                    seed,
+                    faults,
+                    clock(),
+                    path=path,
+                    listings=listings,
+                    pace_ns=pace_ns,
+                    capabilities=self._capabilities,
+                )
+                return InProcess(exchange, clock, hang_s)
+
+            self._way = opened(path)
+            if path is None:
+                self._opened = opened
 
     @property
     def capabilities(self) -> Capabilities:
         return self._capabilities
+
+    def keep_beside(self, ledger: str) -> None:
+        """Keep the account in `LEDGER.paper`, where nothing else was said and nothing traded yet.
+
+        So the next run finds the account that its book remembers.
+        """
+        if self._opened is not None and not self.truth()["orders"]:
+            self._way.close()
+            self._way = self._opened(f"{ledger}.paper")
+            self._opened = None
 
     def connect(self, listener: Listener) -> None:
         """Begin to pass the stream on to *listener*, from a thread of its own."""

@@ -54,9 +54,9 @@ class Settings:
     offline: str = field(default="REFUSE", validator=in_(("REFUSE", "QUEUE")))
     queue_ns: int = field(default=60 * SECOND, validator=_positive)
     fill_policy: FillPolicy = AT_ONCE
-    most_unknown_ns: int | None = 300 * SECOND
-    most_rejects: int | None = 10
-    most_silence_ns: int | None = None
+    most_unknown_ns: int | None = 60 * SECOND
+    most_rejects: int | None = 5
+    most_silence_ns: int | None = 120 * SECOND
     unknown_level: str = field(default="HALTED", validator=in_(_LEVELS))
     rejects_level: str = field(default="HALTED", validator=in_(_LEVELS))
     silence_level: str = field(default="HALTED", validator=in_(_LEVELS))
