@@ -7,6 +7,8 @@ from attrs import evolve
 
 from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, NotSent
+from fillbook.core.commands import SubmitOrder
+from fillbook.core.values import Side
 from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
@@ -197,6 +199,41 @@ def test_a_second_order_under_the_same_id_is_refused_here():
         desk.submit(client_order_id=order.client_order_id)
 
     assert desk.types().count("order.submitted") == 1
+
+
+def test_a_second_order_under_the_id_of_one_that_waits_is_refused_here():
+    """It would take the first one's place, which nobody would hear of again."""
+    desk = Desk(settings=Settings(offline="QUEUE"))
+    desk.submit()
+    desk.pass_time(30, desk.fail)
+    command = SubmitOrder(
+        client_order_id="Q1", instrument_id="SBER", side=Side.BUY, order_type="MARKET",
+        order_qty=Decimal(1), ts_event=desk.now,
+    )  # fmt: skip
+    desk.tracker.submit(command, desk.now)
+
+    with pytest.raises(BadRequest, match="used before"):
+        desk.tracker.submit(evolve(command, order_qty=Decimal(2)), desk.now)
+
+    assert desk.tracker.book.control.queued["Q1"].order_qty == 1
+
+
+def test_what_is_queued_waits_on_while_the_robot_stops():
+    desk = Desk(settings=Settings(offline="QUEUE", queue_ns=3600 * SECOND))
+    desk.submit()
+    desk.pass_time(30, desk.fail)
+    command = SubmitOrder(
+        client_order_id="Q1", instrument_id="SBER", side=Side.BUY, order_type="MARKET",
+        order_qty=Decimal(1), ts_event=desk.now,
+    )  # fmt: skip
+    desk.tracker.submit(command, desk.now)
+    desk.tracker.stop_taking()
+
+    seen = desk.pass_time(60)
+
+    assert desk.tracker.schedule.is_open
+    assert "submit" not in [call.kind for call in seen]
+    assert list(desk.tracker.book.control.queued) == ["Q1"]
 
 
 def test_without_any_way_to_ask_an_unknown_order_halts_its_instrument():

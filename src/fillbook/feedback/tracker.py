@@ -180,7 +180,8 @@ class Tracker:
         work = self._work
         self._may_want()
         refuse_if_halted(work.book, command)
-        if work.book.find_order(command.client_order_id, None) is not None:
+        is_queued = command.client_order_id in work.book.control.queued
+        if is_queued or work.book.find_order(command.client_order_id, None) is not None:
             raise BadRequest(f"client_order_id {command.client_order_id!r} was used before")
         if work.schedule.is_open:
             return self.requests.send(command, now)
