@@ -358,6 +358,20 @@ def test_rejects_in_a_row_halt_their_instrument():
     assert (event.cause, event.instrument_id) == ("REJECTS", order.instrument_id)
 
 
+def test_an_order_that_is_filled_at_once_ends_a_row_of_rejects():
+    """Its first report may be a fill: it was accepted, though nobody said so."""
+    desk = Desk(settings=Settings(most_rejects=2))
+    for fate in ("no", "filled", "no"):
+        order = desk.submit()
+        (call,) = [call for call in desk.step() if call.kind == "submit"]
+        if fate == "no":
+            desk.fail(call, BrokerRefused("OTHER", fate))
+        else:
+            desk.answer(call, filled(order, "T1", "10", "10"))
+
+    assert not desk.tracker.book.control.halts
+
+
 def test_an_order_unknown_for_too_long_halts_its_instrument():
     desk = Desk(settings=Settings(most_unknown_ns=60 * SECOND))
     desk.submit()

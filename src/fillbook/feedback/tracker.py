@@ -19,7 +19,7 @@ from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.decide import decide_overdue
-from fillbook.core.events import Event, OrderAccepted, OrderRejected
+from fillbook.core.events import Event, FillInferred, OrderAccepted, OrderFilled, OrderRejected
 from fillbook.core.orders import Order
 from fillbook.core.robot_events import FeedbackCounted, RobotStarted, RobotStopped
 from fillbook.core.values import Source
@@ -395,7 +395,7 @@ class Tracker:
         for event in events:
             if isinstance(event, OrderRejected) and not event.never_arrived:
                 self.safeguards.count_reject(order, event, now)
-            elif isinstance(event, OrderAccepted):
+            elif isinstance(event, OrderAccepted | OrderFilled | FillInferred):
                 self.safeguards.rejects.pop(order.instrument_id, None)
         if order.partial_fills is not None and self.is_started:
             self.requests.act_on_rest(order, now)
