@@ -274,6 +274,20 @@ def test_a_policy_may_wait():
     assert "cancel" in kinds(desk.pass_time(2, lambda call: None))
 
 
+def test_a_policy_waits_where_the_venue_tells_no_time():
+    """A client that only answers polls says how much was filled, and not when."""
+    desk = Desk()
+    order = opened(desk, partial_fills="CANCEL_AFTER:30")
+    part = snapshot(order, "PARTIALLY_FILLED", cum_qty="4", avg_px="100")
+    desk.hear(part)
+
+    def answer(call):
+        desk.answer(call, *([part] if call.kind in ("look_up", "open_orders") else []))
+
+    assert "cancel" not in kinds(desk.pass_time(29, answer))
+    assert "cancel" in kinds(desk.pass_time(2, answer))
+
+
 @pytest.mark.parametrize("at", ["before the act", "after the act"])
 def test_a_policy_survives_a_crash_and_never_acts_twice(tmp_path, at: str):
     desk = Desk(path=str(tmp_path / "a.ledger"))

@@ -235,10 +235,14 @@ class Requests:
     def act_on_rest(self, order: Order, now: int) -> None:
         """Do once what the order's policy asks for about its rest."""
         work = self._work
-        act = act_on_rest(order)
-        if act is None or not work.schedule.is_open or order.origin is not Origin.ROBOT:
+        watch = work.watches.get(order.stream)
+        if watch is None or order.origin is not Origin.ROBOT:
             return
-        watch = work.watch(order, now)
+        if order.standing.cum_qty:
+            watch.filled_ns = watch.filled_ns or now
+        act = act_on_rest(order, watch.filled_ns)
+        if act is None or not work.schedule.is_open:
+            return
         if act.at_ns > now:
             watch.ask_ns = min(watch.ask_ns, act.at_ns)
         elif act.kind == "CANCEL":
