@@ -7,6 +7,7 @@ from attrs import evolve
 
 from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, NotSent
+from fillbook.brokers.port import Message
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.values import Side
 from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
@@ -420,3 +421,32 @@ def test_a_flapping_stream_does_not_multiply_requests():
         desk.tracker.stream_line(is_up, "", desk.now)
 
     assert len(desk.tracker.schedule.waiting) <= 3
+
+
+@pytest.mark.parametrize("reason", ["OTHER", "DUPLICATE_ORDER", ""])
+def test_text_that_no_file_can_hold_costs_no_answer(reason: str):
+    """A venue that cuts its JSON in the middle of an emoji must not stop the robot."""
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    broken = "no \ud83d"
+    desk.fail(call, BrokerRefused(reason, broken) if reason else ConnectionError(broken))
+
+    order = desk.tracker.book.order(order.stream)
+    assert order.order_status == ("REJECTED" if reason == "OTHER" else "UNKNOWN")
+    assert "no \\ud83d" in desk.events()[-1].text
+
+
+def test_text_that_no_file_can_hold_costs_no_fill():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+
+    desk.hear(evolve(filled(order, "T1", "4", "4"), text="\ud83d"))
+
+    desk.tracker.hear(Message(0, "report", None, b"\xff", "what is \ud83d?"), desk.now)
+
+    assert desk.tracker.book.order(order.stream).standing.cum_qty == 4
+    assert desk.types()[-1] == "message.set_aside"

@@ -20,7 +20,7 @@ from fillbook.feedback.partial_fills import act_on_rest
 from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.watching import Watch, is_unanswered, ref_of, unanswered_requests
-from fillbook.feedback.work import Work
+from fillbook.feedback.work import Work, storable
 
 __all__ = ["OURS", "Requests"]
 
@@ -216,7 +216,7 @@ class Requests:
         elif error.reason == "DUPLICATE_ORDER":
             # Somebody has an order under this id: perhaps ours arrived before.  Look, do not guess.
             watch = work.watch(order, now)
-            text = f"the broker knows this id already: {error.text}"
+            text = f"the broker knows this id already: {storable(error.text)}"
             work.note("lost", order, decide_lost(order, text, now, OURS), now)
             watch.ask_ns = now
         else:

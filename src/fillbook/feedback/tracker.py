@@ -35,7 +35,7 @@ from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call, Schedule
 from fillbook.feedback.settings import Settings
 from fillbook.feedback.watching import is_unanswered, unanswered_requests
-from fillbook.feedback.work import Work
+from fillbook.feedback.work import Work, storable
 
 __all__ = ["Tracker"]
 
@@ -443,5 +443,5 @@ class Tracker:
 
 
 def _in_words(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = storable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}…"
