@@ -140,6 +140,22 @@ def test_callbacks_are_told_in_order_and_one_that_raises_stops_nothing(ledger: s
     assert "callback.failed" in types(ledger)
 
 
+@pytest.mark.parametrize("exc", [SystemExit(1), ValueError("\ud83d")], ids=["exit", "surrogate"])
+def test_a_callback_ends_only_its_own_turn(ledger: str, exc: BaseException):
+    told: list[Any] = []
+
+    def fail(event: Any) -> None:
+        raise exc
+
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        robot.on_event(fail)
+        robot.on_event(told.append)
+        robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
+
+    assert told[-1].type == "robot.stopped"
+    assert "callback.failed" in types(ledger)
+
+
 def test_a_cancel_of_a_resting_order(ledger: str):
     with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
         order = robot.submit(NewOrder.limit("SBER", "BUY", 10, "100"))

@@ -321,6 +321,20 @@ def test_a_policy_may_wait():
     assert "cancel" in kinds(desk.pass_time(2, lambda call: None))
 
 
+def test_a_policy_waits_where_the_venue_tells_no_time():
+    """A client that only answers polls says how much was filled, and not when."""
+    desk = Desk()
+    order = opened(desk, partial_fills="CANCEL_AFTER:30")
+    part = snapshot(order, "PARTIALLY_FILLED", cum_qty="4", avg_px="100")
+    desk.hear(part)
+
+    def answer(call):
+        desk.answer(call, *([part] if call.kind in ("look_up", "open_orders") else []))
+
+    assert "cancel" not in kinds(desk.pass_time(29, answer))
+    assert "cancel" in kinds(desk.pass_time(2, answer))
+
+
 @pytest.mark.parametrize("at", ["before the act", "after the act"])
 def test_a_policy_survives_a_crash_and_never_acts_twice(tmp_path, at: str):
     desk = Desk(path=str(tmp_path / "a.ledger"))
@@ -403,6 +417,20 @@ def test_rejects_in_a_row_halt_their_instrument():
     assert desk.submit(instrument_id="GAZP")
     (event,) = desk.of_type("trading.halted")
     assert (event.cause, event.instrument_id) == ("REJECTS", order.instrument_id)
+
+
+def test_an_order_that_is_filled_at_once_ends_a_row_of_rejects():
+    """Its first report may be a fill: it was accepted, though nobody said so."""
+    desk = Desk(settings=Settings(most_rejects=2))
+    for fate in ("no", "filled", "no"):
+        order = desk.submit()
+        (call,) = [call for call in desk.step() if call.kind == "submit"]
+        if fate == "no":
+            desk.fail(call, BrokerRefused("OTHER", fate))
+        else:
+            desk.answer(call, filled(order, "T1", "10", "10"))
+
+    assert not desk.tracker.book.control.halts
 
 
 def test_an_order_unknown_for_too_long_halts_its_instrument():

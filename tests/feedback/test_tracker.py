@@ -7,6 +7,8 @@ from attrs import evolve
 
 from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, NotSent
+from fillbook.brokers.port import Message
+from fillbook.core.commands import SubmitOrder
 from fillbook.core.values import Side
 from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
 from fillbook.feedback.schedule import Call
@@ -198,6 +200,41 @@ def test_a_second_order_under_the_same_id_is_refused_here():
         desk.submit(client_order_id=order.client_order_id)
 
     assert desk.types().count("order.submitted") == 1
+
+
+def test_a_second_order_under_the_id_of_one_that_waits_is_refused_here():
+    """It would take the first one's place, which nobody would hear of again."""
+    desk = Desk(settings=Settings(offline="QUEUE"))
+    desk.submit()
+    desk.pass_time(30, desk.fail)
+    command = SubmitOrder(
+        client_order_id="Q1", instrument_id="SBER", side=Side.BUY, order_type="MARKET",
+        order_qty=Decimal(1), ts_event=desk.now,
+    )  # fmt: skip
+    desk.tracker.submit(command, desk.now)
+
+    with pytest.raises(BadRequest, match="used before"):
+        desk.tracker.submit(evolve(command, order_qty=Decimal(2)), desk.now)
+
+    assert desk.tracker.book.control.queued["Q1"].order_qty == 1
+
+
+def test_what_is_queued_waits_on_while_the_robot_stops():
+    desk = Desk(settings=Settings(offline="QUEUE", queue_ns=3600 * SECOND))
+    desk.submit()
+    desk.pass_time(30, desk.fail)
+    command = SubmitOrder(
+        client_order_id="Q1", instrument_id="SBER", side=Side.BUY, order_type="MARKET",
+        order_qty=Decimal(1), ts_event=desk.now,
+    )  # fmt: skip
+    desk.tracker.submit(command, desk.now)
+    desk.tracker.stop_taking()
+
+    seen = desk.pass_time(60)
+
+    assert desk.tracker.schedule.is_open
+    assert "submit" not in [call.kind for call in seen]
+    assert list(desk.tracker.book.control.queued) == ["Q1"]
 
 
 def test_without_any_way_to_ask_an_unknown_order_halts_its_instrument():
@@ -452,3 +489,32 @@ def test_a_flapping_stream_does_not_multiply_requests():
         desk.tracker.stream_line(is_up, "", desk.now)
 
     assert len(desk.tracker.schedule.waiting) <= 3
+
+
+@pytest.mark.parametrize("reason", ["OTHER", "DUPLICATE_ORDER", ""])
+def test_text_that_no_file_can_hold_costs_no_answer(reason: str):
+    """A venue that cuts its JSON in the middle of an emoji must not stop the robot."""
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+
+    broken = "no \ud83d"
+    desk.fail(call, BrokerRefused(reason, broken) if reason else ConnectionError(broken))
+
+    order = desk.tracker.book.order(order.stream)
+    assert order.order_status == ("REJECTED" if reason == "OTHER" else "UNKNOWN")
+    assert "no \\ud83d" in desk.events()[-1].text
+
+
+def test_text_that_no_file_can_hold_costs_no_fill():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+
+    desk.hear(evolve(filled(order, "T1", "4", "4"), text="\ud83d"))
+
+    desk.tracker.hear(Message(0, "report", None, b"\xff", "what is \ud83d?"), desk.now)
+
+    assert desk.tracker.book.order(order.stream).standing.cum_qty == 4
+    assert desk.types()[-1] == "message.set_aside"

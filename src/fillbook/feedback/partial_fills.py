@@ -33,8 +33,11 @@ class Act:
     limit_px: Decimal | None = None
 
 
-def act_on_rest(order: Order) -> Act | None:
-    """Return what the policy of *order* asks for; None where nothing is left to do."""
+def act_on_rest(order: Order, seen_ns: int) -> Act | None:
+    """Return what the policy of *order* asks for; None where nothing is left to do.
+
+    *seen_ns* is when a fill was first known here, for a venue that tells no times.
+    """
     policy = PartialFills.parse(order.partial_fills)
     now = order.standing
     if policy.act == "KEEP" or order.is_closed or not now.cum_qty or now.is_over():
@@ -48,7 +51,9 @@ def act_on_rest(order: Order) -> Act | None:
     if policy.act == "MINIMUM":
         return None if now.cum_qty >= amount else Act("CANCEL")
     if policy.act == "CANCEL_AFTER":
-        first = min((fill.ts for fill in order.fills.values() if fill.ts is not None), default=0)
+        first = min(
+            (fill.ts for fill in order.fills.values() if fill.ts is not None), default=seen_ns
+        )
         return Act("CANCEL", at_ns=first + int(amount * _SECOND))
     return Act("CANCEL")
 

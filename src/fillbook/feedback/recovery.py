@@ -80,9 +80,9 @@ class Recovery:
             except StorageFailed:  # the keeper has it; feedback must go on
                 break
         for order in list(work.book.open_orders()):
+            watch = work.watch(order, now)
             if order.partial_fills is not None:
                 self._requests.act_on_rest(order, now)
-            watch = work.watch(order, now)
             if watch.is_cancel_wanted:
                 watch.cancel_count = 0  # what the line lost counts for nothing
                 self._requests.cancel_again(order, watch, now)

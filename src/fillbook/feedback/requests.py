@@ -20,7 +20,7 @@ from fillbook.feedback.partial_fills import act_on_rest
 from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.watching import Watch, is_unanswered, ref_of, unanswered_requests
-from fillbook.feedback.work import Work
+from fillbook.feedback.work import Work, storable
 
 __all__ = ["OURS", "Requests"]
 
@@ -256,7 +256,7 @@ class Requests:
         elif error.reason == "DUPLICATE_ORDER":
             # Somebody has an order under this id: perhaps ours arrived before.  Look, do not guess.
             watch = work.watch(order, now)
-            text = f"the broker knows this id already: {error.text}"
+            text = f"the broker knows this id already: {storable(error.text)}"
             work.note("lost", order, decide_lost(order, text, now, OURS), now)
             watch.ask_ns = now
         else:
@@ -275,10 +275,14 @@ class Requests:
     def act_on_rest(self, order: Order, now: int) -> None:
         """Do once what the order's policy asks for about its rest."""
         work = self._work
-        act = act_on_rest(order)
-        if act is None or not work.schedule.is_open or order.origin is not Origin.ROBOT:
+        watch = work.watches.get(order.stream)
+        if watch is None or order.origin is not Origin.ROBOT:
             return
-        watch = work.watch(order, now)
+        if order.standing.cum_qty:
+            watch.filled_ns = watch.filled_ns or now
+        act = act_on_rest(order, watch.filled_ns)
+        if act is None or not work.schedule.is_open:
+            return
         if act.at_ns > now:
             watch.ask_ns = min(watch.ask_ns, act.at_ns)
         elif act.kind == "CANCEL":

@@ -25,6 +25,7 @@ from fillbook.feedback.last_look import LastLook
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.tracker import Tracker
 from fillbook.feedback.verbs import RobotBusy
+from fillbook.feedback.work import storable
 
 __all__ = ["Runner"]
 
@@ -240,13 +241,13 @@ class Runner:
             for name, told in list(self._told):
                 try:
                     told(news)
-                except Exception as exc:
+                except BaseException as exc:  # one who exits ends only his own turn
                     _LOG.exception("%s raised", name)
                     if not isinstance(news.event, CallbackFailed):  # no end of it otherwise
                         self._note_failure(name, exc, news)
 
-    def _note_failure(self, name: str, exc: Exception, news: News) -> None:
-        text = " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
+    def _note_failure(self, name: str, exc: BaseException, news: News) -> None:
+        text = storable(" ".join(f"{type(exc).__name__}: {exc}".split()))[:200]
         event = CallbackFailed(
             ts_event=self._clock(), callback=name, problem=text, told_seq=news.record.seq
         )

@@ -19,7 +19,7 @@ from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.decide import decide_overdue
-from fillbook.core.events import Event, OrderAccepted, OrderRejected
+from fillbook.core.events import Event, FillInferred, OrderAccepted, OrderFilled, OrderRejected
 from fillbook.core.orders import Order
 from fillbook.core.robot_events import FeedbackCounted, RobotStarted, RobotStopped
 from fillbook.core.values import Source
@@ -37,7 +37,7 @@ from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call, Schedule
 from fillbook.feedback.settings import Settings
 from fillbook.feedback.watching import is_unanswered, unanswered_requests
-from fillbook.feedback.work import Work
+from fillbook.feedback.work import Work, storable
 
 __all__ = ["Tracker"]
 
@@ -191,7 +191,8 @@ class Tracker:
         work = self._work
         self._may_want()
         refuse_if_halted(work.book, command)
-        if work.book.find_order(command.client_order_id, None) is not None:
+        is_queued = command.client_order_id in work.book.control.queued
+        if is_queued or work.book.find_order(command.client_order_id, None) is not None:
             raise BadRequest(f"client_order_id {command.client_order_id!r} was used before")
         if work.schedule.is_open:
             return self.requests.send(command, now)
@@ -415,7 +416,7 @@ class Tracker:
         for event in events:
             if isinstance(event, OrderRejected) and not event.never_arrived:
                 self.safeguards.count_reject(order, event, now)
-            elif isinstance(event, OrderAccepted):
+            elif isinstance(event, OrderAccepted | OrderFilled | FillInferred):
                 self.safeguards.rejects.pop(order.instrument_id, None)
         if order.partial_fills is not None and self.is_started:
             self.requests.act_on_rest(order, now)
@@ -463,5 +464,5 @@ class Tracker:
 
 
 def _in_words(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = storable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}…"

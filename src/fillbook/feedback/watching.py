@@ -29,6 +29,7 @@ class Watch:
         cancel_ns, replace_ns: When a cancel, a replacement was last sent.
         deferred: A cancel that waits until its broker can find the order by it.
         heard_ns: When anything was last heard of it.
+        filled_ns: When a part of it was first known to be filled.
     """
 
     stream: int
@@ -45,6 +46,7 @@ class Watch:
     replace_ns: int = 0
     deferred: CancelOrder | None = None
     heard_ns: int = 0
+    filled_ns: int = 0
 
     def answered(self, now: int, poll_ns: int, first_wait_ns: int, *, is_quiet: bool) -> None:
         """Note that something was heard of the order.

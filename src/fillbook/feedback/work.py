@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field, fields
 
 from fillbook.brokers.live import Capabilities
 from fillbook.brokers.port import Message
@@ -16,7 +16,7 @@ from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.events import Event
 from fillbook.core.orders import Order
 from fillbook.core.values import Source
-from fillbook.errors import BadRequest
+from fillbook.errors import BadRequest, BadValue
 from fillbook.feedback.keeper import Keeper
 from fillbook.feedback.line import Line
 from fillbook.feedback.recorder import Judgement
@@ -24,7 +24,7 @@ from fillbook.feedback.schedule import Call, Schedule
 from fillbook.feedback.settings import Settings
 from fillbook.feedback.watching import Watch
 
-__all__ = ["Work"]
+__all__ = ["Work", "storable"]
 
 
 @define(eq=False)
@@ -71,7 +71,10 @@ class Work:
 
     def record(self, message: Message, source: Source, now: int) -> Judgement:
         """Record what a broker said, and look at the order it is about."""
-        judgement = self.keeper.hear(message, source)
+        try:
+            judgement = self.keeper.hear(message, source)
+        except BadValue:  # half a surrogate pair in some text must not cost what the message says
+            judgement = self.keeper.hear(_storable(message), source)
         if judgement.outcome in self.counts:
             self.counts[judgement.outcome] += 1
         order = judgement.order
@@ -122,3 +125,20 @@ class Work:
         return self.capabilities.can_look_up or (
             known and self.capabilities.can_look_up_by_venue_id
         )
+
+
+def storable(text: str) -> str:
+    """Return *text* with whatever no file can hold written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _storable(message: Message) -> Message:
+    content: Any = message.content
+    if content is None:
+        return evolve(message, problem=storable(message.problem or ""))
+    texts = {
+        each.name: storable(value)
+        for each in fields(type(content))
+        if type(value := getattr(content, each.name)) is str
+    }
+    return evolve(message, content=evolve(content, **texts))
