@@ -9,7 +9,7 @@ from feedback.desk import ABLE, Desk, filled, snapshot, told
 from fillbook.brokers.live import BrokerRefused, NotSent
 from fillbook.brokers.port import Message
 from fillbook.core.commands import SubmitOrder
-from fillbook.core.values import Side
+from fillbook.core.values import ExecType, Side
 from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
@@ -518,3 +518,22 @@ def test_text_that_no_file_can_hold_costs_no_fill():
 
     assert desk.tracker.book.order(order.stream).standing.cum_qty == 4
     assert desk.types()[-1] == "message.set_aside"
+
+
+def test_a_bust_that_the_stream_forgot_is_learned_though_nothing_is_open():
+    desk = Desk()
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+    desk.hear(filled(order, "T1", "10", "10"))
+    assert order.is_closed
+    bust = told(
+        order, "NEW", exec_type=ExecType.TRADE_CANCEL, exec_id="E-2", exec_ref_id="E-T1",
+        trade_id="T1", cum_qty="0",
+    )  # fmt: skip
+
+    desk.pass_time(
+        60, lambda call: desk.answer(call, *([bust] if call.kind == "fills_since" else []))
+    )
+
+    assert order.standing.cum_qty == 0
