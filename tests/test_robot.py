@@ -407,3 +407,14 @@ def test_a_loop_that_is_closed_and_a_listener_that_left_cost_nothing(ledger: str
 
     assert "callback.failed" not in types(ledger)
     del waiting
+
+
+def test_a_robot_that_ended_offline_tries_the_line_before_it_opens(ledger: str):
+    """The line may be back for hours; the first order must not be refused for what was."""
+    from fillbook.core.robot_events import LineLost
+
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot, robot._step() as now:
+        robot._runner.tracker.keeper.note_other(LineLost(ts_event=now, problem="cut"))
+
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        assert robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)

@@ -306,8 +306,9 @@ class Robot:
         runner = self._runner
         try:
             runner.start()
-            self.wait_until(
-                lambda: runner.tracker.schedule.is_open or not runner.tracker.line.is_up,
+            line = runner.tracker.line
+            self.wait_until(  # that it was down when the last run ended says nothing of now
+                lambda: runner.tracker.schedule.is_open or (not line.is_up and line.failures > 0),
                 recover_timeout_s,
             )
         except BaseException:
