@@ -235,7 +235,9 @@ def stream_fills(path: str, count: str) -> dict[str, Any]:
     told = threading.Event()
     seconds = []
     with Robot.open(
-        path, broker=_Still(1000), on_fill=lambda order, event: told.set()  # type: ignore[arg-type]
+        path,
+        broker=_Still(1000),
+        on_fill=lambda order, event: told.set(),  # type: ignore[arg-type]
     ) as robot:
         order = robot.submit(NewOrder.limit("SBER", "BUY", 10**6, 100))
         robot.wait_until(lambda: order.venue_order_id is not None, 30)
@@ -259,7 +261,14 @@ def stream_fills(path: str, count: str) -> dict[str, Any]:
 _CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
     each.__name__: each
     for each in (
-        build, replay, recovery, bare_select, bare_bodies, command, open_orders_robot, stream_fills
+        build,
+        replay,
+        recovery,
+        bare_select,
+        bare_bodies,
+        command,
+        open_orders_robot,
+        stream_fills,
     )
 }
 
