@@ -346,3 +346,97 @@ def test_nothing_leaves_after_the_end(ledger: str):
     assert len(sent) == 150
     assert "REJECTED" in [each.order_status for each in orders]
     assert types(ledger)[-1] == "robot.stopped"
+
+
+def test_whoever_waits_is_told_that_the_robot_was_closed(ledger: str):
+    """Nothing comes any more: a wait without a limit would keep the program for ever."""
+    ends: list[BaseException] = []
+    robot = Robot.open(ledger, broker=PaperBroker(seed=7))
+    order = robot.submit(NewOrder.limit("SBER", "BUY", 10, "100"))
+
+    def wait() -> None:
+        try:
+            order.wait()
+        except RobotClosed as exc:
+            ends.append(exc)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    robot.close()
+    waiting.join(10)
+
+    assert ends
+
+
+def test_a_callback_may_close_the_robot_and_the_end_is_waited_for(ledger: str):
+    """The program leaves its `with` block while the callback's thread is still at it."""
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        closing = threading.Event()
+
+        def close(*_: object) -> None:
+            closing.set()
+            robot.close()
+            robot.close()
+
+        robot.on_fill(close)
+        robot.submit(NewOrder.market("SBER", "BUY", 10))
+        assert closing.wait(20)
+
+    assert types(ledger)[-1] == "robot.stopped"
+
+
+def test_trouble_ends_what_is_awaited(ledger: str):
+    async def live() -> None:
+        robot = await AsyncRobot.open(ledger, broker=PaperBroker(seed=7))
+        order = await robot.submit(NewOrder.limit("SBER", "BUY", 10, "100"))
+
+        async def listen() -> list[Any]:
+            return [event async for event in robot.events()]
+
+        robot.robot._runner.trouble = OSError("the disk is gone")
+        with pytest.raises(OSError, match="gone"):
+            await asyncio.wait_for(order.wait(), 5)
+        with pytest.raises(OSError, match="gone"):
+            await asyncio.wait_for(listen(), 5)
+        await robot.close(drain_s=0)
+
+    asyncio.run(live())
+
+
+def test_a_loop_that_is_closed_and_a_listener_that_left_cost_nothing(ledger: str):
+    loop = asyncio.new_event_loop()
+    robot = loop.run_until_complete(AsyncRobot.open(ledger, broker=PaperBroker(seed=7)))
+    runner = robot.robot._runner
+    told_before = len(runner._told)
+
+    async def listen_once() -> None:
+        events = robot.events()
+        first = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0.1)
+        await robot.submit(NewOrder.market("SBER", "BUY", 10))
+        await first
+        await events.aclose()
+
+    loop.run_until_complete(listen_once())
+    assert len(runner._told) == told_before
+    events = robot.events()
+    waiting = loop.create_task(anext(events))
+    loop.run_until_complete(asyncio.sleep(0.1))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    robot.robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
+    robot.robot.close()
+
+    assert "callback.failed" not in types(ledger)
+    del waiting
+
+
+def test_a_robot_that_ended_offline_tries_the_line_before_it_opens(ledger: str):
+    """The line may be back for hours; the first order must not be refused for what was."""
+    from fillbook.core.robot_events import LineLost
+
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot, robot._step() as now:
+        robot._runner.tracker.keeper.note_other(LineLost(ts_event=now, problem="cut"))
+
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        assert robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)

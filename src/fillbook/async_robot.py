@@ -6,14 +6,19 @@ no fill; what is awaited here waits in a thread and never in the loop.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from fillbook.core.events import Event
 from fillbook.core.holdings import PositionView
+from fillbook.feedback.keeper import News
 from fillbook.robot import Amount, NewOrder, OrderHandle, Robot
 
 __all__ = ["AsyncOrder", "AsyncRobot"]
+
+_LONGEST_WAIT_S = 1.0
+"""Trouble is no event: somebody has to look."""
 
 
 class AsyncOrder:
@@ -106,13 +111,17 @@ class AsyncRobot:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            loop.call_soon_threadsafe(changed.set)
+            with suppress(RuntimeError):  # the loop may be closed meanwhile
+                loop.call_soon_threadsafe(changed.set)
 
         self._waiting.add(wake)
         try:
             async with asyncio.timeout(timeout_s):
                 while not await asyncio.to_thread(is_so):
-                    await changed.wait()
+                    self.robot._must_live()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LONGEST_WAIT_S):
+                            await changed.wait()
                     changed.clear()
         except TimeoutError:
             return False
@@ -121,16 +130,32 @@ class AsyncRobot:
         return True
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield every event of the ledger from now on, until the robot is closed."""
+        """Yield every event of the ledger from now on, until the robot is closed.
+
+        Raises what stopped it where it was not closed.
+        """
         loop = asyncio.get_running_loop()
         heard: asyncio.Queue[Event] = asyncio.Queue()
 
-        def tell(event: Event) -> None:
-            loop.call_soon_threadsafe(heard.put_nowait, event)
+        def tell(news: News) -> None:
+            with suppress(RuntimeError):  # the loop may be closed meanwhile
+                loop.call_soon_threadsafe(heard.put_nowait, news.event)
 
-        self.robot.on_event(tell)
-        while True:
-            event = await heard.get()
-            yield event
-            if event.type == "robot.stopped":
-                return
+        runner = self.robot._runner
+        runner.when_told("events", tell)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(_LONGEST_WAIT_S):
+                        event = await heard.get()
+                except TimeoutError:
+                    if runner.trouble is not None:
+                        raise runner.trouble from None
+                    if runner.is_over:
+                        return
+                    continue
+                yield event
+                if event.type == "robot.stopped":
+                    return
+        finally:
+            runner.tell_no_more(tell)

@@ -39,6 +39,9 @@ __all__ = ["NewOrder", "OrderHandle", "Robot"]
 
 Amount = str | int | Decimal
 
+_TO_END_S = 15
+"""Longer than the end takes once the answers are in."""
+
 
 @frozen(kw_only=True)
 class NewOrder:
@@ -248,6 +251,8 @@ class Robot:
         self._runner = runner
         self._at_end = at_end
         self._is_closed = False
+        self._closing = threading.RLock()
+        self._ended = threading.Event()
 
     @classmethod
     def open(
@@ -301,8 +306,9 @@ class Robot:
         runner = self._runner
         try:
             runner.start()
-            self.wait_until(
-                lambda: runner.tracker.schedule.is_open or not runner.tracker.line.is_up,
+            line = runner.tracker.line
+            self.wait_until(  # that it was down when the last run ended says nothing of now
+                lambda: runner.tracker.schedule.is_open or (not line.is_up and line.failures > 0),
                 recover_timeout_s,
             )
         except BaseException:
@@ -318,15 +324,24 @@ class Robot:
         self.close()
 
     def close(self, reason: str = "the program ended", drain_s: float = 10) -> None:
-        """Stop: no new intents, answers until *drain_s* have passed, a snapshot, a clean end."""
-        if self._is_closed:
+        """Stop: no new intents, answers until *drain_s* have passed, a snapshot, a clean end.
+
+        Where another thread is at it already, wait for that; a callback does not, it is waited for.
+        """
+        with self._closing:
+            is_first, self._is_closed = not self._is_closed, True
+        if not is_first:
+            if not self._runner.is_telling():
+                self._ended.wait(drain_s + _TO_END_S)
             return
-        self._is_closed = True
         notify("STOPPING=1")
         try:
             self._runner.stop(reason, drain_s)
         finally:
-            self._at_end()
+            try:
+                self._at_end()
+            finally:
+                self._ended.set()
 
     def run(self) -> str:
         """Work until SIGTERM or SIGINT comes, then stop in order; return the signal's name.
@@ -524,18 +539,27 @@ class Robot:
             return summary(self._runner.tracker, self._runner.trouble, time.time_ns())
 
     def wait_until(self, is_so: Callable[[], bool], timeout_s: float | None = None) -> bool:
-        """Wait until *is_so*, asked after every change; False where *timeout_s* passed first."""
+        """Wait until *is_so*, asked after every change; False where *timeout_s* passed first.
+
+        Raises `RobotClosed` where the robot was closed and it is not so.
+        """
         runner = self._runner
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with runner.lock:
             while not is_so():
-                if runner.trouble is not None:
-                    raise runner.trouble
+                self._must_live()
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     return False
                 runner.changed.wait(left)
         return True
+
+    def _must_live(self) -> None:
+        """Raise where nothing will change any more."""
+        if self._runner.trouble is not None:
+            raise self._runner.trouble
+        if self._runner.is_over:
+            raise RobotClosed
 
     def _known(self, order: OrderHandle) -> Order:
         found = self._runner.tracker.book.find_order(order.client_order_id, None)

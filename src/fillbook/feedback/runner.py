@@ -45,6 +45,7 @@ class Runner:
         lock: Guards the tracker, its book and its log; held for each input as a whole.
         changed: Notified, under the lock, whenever something became durable.
         trouble: What stopped the work for good; None while it goes on.
+        is_over: It was stopped; nothing changes any more.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Runner:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.trouble: BaseException | None = None
+        self.is_over = False
         self._broker = broker
         self._clock = clock or SteadyClock()
         self._last_look = LastLook(tracker, halt_file)
@@ -100,11 +102,16 @@ class Runner:
             self._watch.join(timeout=5)
         with contextlib.suppress(Exception):  # its end must not keep ours
             self._broker.close()
-        if self.trouble is None:
-            with self.step():
-                self.tracker.stop(self._clock(), reason)
-        self._news.put(None)
-        if threading.current_thread() is not self._teller:
+        try:
+            if self.trouble is None:
+                with self.step() as now:
+                    self.tracker.stop(now, reason)
+        finally:
+            with self.lock:
+                self.is_over = True
+                self.changed.notify_all()
+            self._news.put(None)
+        if not self.is_telling():
             self._teller.join(timeout=5)
         for _ in range(self._workers):
             self._calls.put(None)
@@ -145,6 +152,14 @@ class Runner:
     def when_told(self, name: str, told: Told) -> None:
         """Have *told* called with every event, in order, on a thread of its own."""
         self._told.append((name, told))
+
+    def is_telling(self) -> bool:
+        """Tell whether this is the thread that calls back."""
+        return threading.current_thread() is self._teller
+
+    def tell_no_more(self, told: Told) -> None:
+        """Call *told* no more."""
+        self._told = [each for each in self._told if each[1] is not told]
 
     def _guarded(self, what: Callable[[int], object]) -> None:
         """Give something to the tracker; what it cannot survive stops the robot, and is kept."""
