@@ -450,3 +450,17 @@ def test_text_that_no_file_can_hold_costs_no_fill():
 
     assert desk.tracker.book.order(order.stream).standing.cum_qty == 4
     assert desk.types()[-1] == "message.set_aside"
+
+
+def test_after_a_night_offline_and_a_crash_fills_are_asked_for_from_before_the_night(tmp_path):
+    """That something was recorded meanwhile, a halt perhaps, does not mean that fills were."""
+    desk = Desk(path=str(tmp_path / "a.ledger"))
+    desk.submit()
+    desk.pass_time(30, desk.fail)
+    lost = desk.now
+    desk.pass_time(8 * 3600, desk.fail)
+    desk.tracker.safeguards.halt("GAZP", "REJECTS", "odd", desk.now)
+    desk.crash()
+    desk.tracker.start(desk.now)
+
+    assert desk.one("fills_since", 60).since <= lost

@@ -132,7 +132,10 @@ class Tracker:
                 unanswered=self.unanswered_count(),
             )
         )
-        work.line.is_up = work.book.control.lost is None
+        lost = work.book.control.lost
+        if lost is not None and lost.ts_event is not None:  # no fill was told since, whatever else
+            work.keeper.head_ns = min(work.keeper.head_ns, lost.ts_event)
+        work.line.is_up = lost is None
         work.line.since_ns = now
         self.is_started = True
         if work.line.is_up:
