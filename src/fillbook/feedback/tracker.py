@@ -392,7 +392,10 @@ class Tracker:
             if not is_unanswered(order):
                 # Where one call asks for all, an order is asked about alone only if that misses it.
                 interval_ns = work.interval_ns(now) << work.capabilities.has_open_orders
+                ask_ns = watch.ask_ns
                 watch.answered(now, interval_ns, work.settings.ask_again_ns)
+                if self.requests.is_cancel_asked(order, watch) and not order.standing.pending:
+                    watch.ask_ns = min(watch.ask_ns, ask_ns)  # to be sent again, if not heard
             if watch.deferred is not None:
                 self.requests.cancel_again(order, watch, now)
         for event in events:
