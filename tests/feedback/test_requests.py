@@ -191,6 +191,22 @@ def test_a_cancel_may_be_asked_for_anew_as_soon_as_it_was_refused():
     assert "cancel" in kinds(desk.step())
 
 
+def test_polls_that_tell_of_an_order_do_not_put_off_its_cancel(tmp_path):
+    """A cancel that did not leave before a crash is sent, however often the order is heard of."""
+    desk = Desk(settings=Settings(poll_ns=SECOND), path=str(tmp_path / "a.ledger"))
+    order = opened(desk)
+    desk.tracker.cancel(order, desk.now)
+    desk.crash()
+    desk.tracker.start(desk.now)
+
+    def answer(call):
+        live = desk.tracker.book.order(order.stream)
+        is_about_it = call.kind in ("look_up", "open_orders")
+        desk.answer(call, *([snapshot(live)] if is_about_it else []))
+
+    assert "cancel" in kinds(desk.pass_time(30, answer))
+
+
 def test_a_cancel_that_was_given_up_may_be_asked_for_anew():
     desk = Desk()
     order = opened(desk)

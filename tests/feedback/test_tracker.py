@@ -546,7 +546,7 @@ def test_after_a_night_offline_and_a_crash_fills_are_asked_for_from_before_the_n
     desk.pass_time(30, desk.fail)
     lost = desk.now
     desk.pass_time(8 * 3600, desk.fail)
-    desk.tracker.safeguards.halt("SBER", "REJECTS", "odd", desk.now)
+    desk.tracker.safeguards.halt("GAZP", "REJECTS", "odd", desk.now)
     desk.crash()
     desk.tracker.start(desk.now)
 
