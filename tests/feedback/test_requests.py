@@ -545,3 +545,21 @@ def test_positions_are_compared_when_nothing_moves():
     answer("10")(call)
     assert agreement.is_so is False
     assert desk.tracker.questions.positions_ns <= desk.now + 5 * SECOND  # looked at again soon
+
+
+def test_cancels_that_are_never_heard_halt_their_instrument():
+    desk = Desk()
+    order = opened(desk)
+    desk.tracker.cancel(order, desk.now)
+
+    def answer(call):
+        if call.kind == "cancel":
+            desk.fail(call)
+        else:
+            desk.answer(call, snapshot(order))
+
+    seen = desk.pass_time(600, answer)
+
+    assert kinds(seen).count("cancel") == 5
+    (event,) = desk.of_type("trading.halted")
+    assert (event.cause, event.instrument_id) == ("CANCEL_UNHEARD", "SBER")

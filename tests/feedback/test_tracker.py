@@ -551,3 +551,65 @@ def test_after_a_night_offline_and_a_crash_fills_are_asked_for_from_before_the_n
     desk.tracker.start(desk.now)
 
     assert desk.one("fills_since", 60).since <= lost
+
+
+# ---- one bad order
+
+
+def test_an_order_that_cannot_be_asked_about_holds_up_no_other(tmp_path):
+    """After a crash the broker answers everything but the question about one order."""
+    desk = Desk(path=str(tmp_path / "a.ledger"))
+    bad, good = desk.submit(), desk.submit(instrument_id="GAZP")
+    bad_id, good_id = bad.client_order_id, good.client_order_id
+    desk.crash()
+    desk.tracker.start(desk.now)
+
+    def answer(call):
+        if call.kind == "look_up" and call.order.first_client_order_id == bad_id:
+            desk.fail(call)
+        elif call.kind == "look_up":
+            desk.answer(call, snapshot(reopened(desk, good_id)))
+        else:
+            desk.answer(call)
+
+    desk.pass_time(60, answer)
+
+    assert desk.tracker.schedule.is_open
+    assert "line.lost" not in desk.types()
+    assert [event.cause for event in desk.of_type("trading.halted")] == ["UNANSWERED"]
+    assert desk.submit(instrument_id="GAZP")
+    with pytest.raises(TradingHalted, match="cannot be asked about"):
+        desk.submit()
+
+
+def test_a_question_of_the_recovery_that_is_refused_does_not_open_trading(tmp_path):
+    desk = Desk(path=str(tmp_path / "a.ledger"))
+    desk.submit()
+    desk.crash()
+    desk.tracker.start(desk.now)
+
+    def answer(call):
+        if call.kind == "open_orders":
+            desk.fail(call, BrokerRefused("OTHER", "403"))
+        else:
+            desk.answer(call)
+
+    desk.pass_time(30, answer)
+    assert not desk.tracker.schedule.is_open
+
+    desk.pass_time(60)
+    assert desk.tracker.schedule.is_open
+
+
+def test_a_line_with_one_order_to_ask_about_is_lost_too_in_the_end():
+    alone = evolve(
+        ABLE, has_open_orders=False, has_fills_since=False, has_stream=False, has_positions=False
+    )
+    desk = Desk(alone)
+    order = desk.submit()
+    (call,) = desk.step()
+    desk.answer(call, told(order))
+
+    desk.pass_time(600, desk.fail)
+
+    assert not desk.tracker.line.is_up

@@ -7,9 +7,12 @@ a line that flaps does not multiply the requests.
 
 from random import Random
 
-from attrs import define
+from attrs import define, field
 
 __all__ = ["Line"]
+
+_REPEATS = 3
+"""One order that cannot be asked about is a lost line after so many times as many failures."""
 
 
 @define
@@ -19,7 +22,8 @@ class Line:
     Attributes:
         is_up: As far as calls tell.
         since_ns: Since when.
-        failures: Calls in a row that failed.
+        failures: Calls in a row that failed; of those about one order only the first counts, so
+            that one bad order does not bring the line down, unless nothing else is asked.
         problem: The last failure, in words.
         try_ns: While it is down, when to try it next.
         stream_is_up: What the stream's adapter says; None before it said anything.
@@ -41,10 +45,13 @@ class Line:
     answer_ns: int = 0
     _wait_ns: int = 0
     _failed_ns: int = 0
+    _repeats: int = 0
+    _orders: set[int] = field(factory=set)
 
     def answered(self, now: int) -> bool:
         """Note that a call was answered, whatever the answer; True where the line came back."""
-        self.failures = 0
+        self.failures = self._repeats = 0
+        self._orders.clear()
         self.answer_ns = now
         if now - self._failed_ns >= self.most_wait_ns:  # a line that flaps keeps its long waits
             self._wait_ns = 0
@@ -53,9 +60,19 @@ class Line:
         self.is_up, self.since_ns = True, now
         return True
 
-    def failed(self, problem: str, now: int) -> bool:
-        """Note that a call got no answer; True where the line is lost by that."""
-        self.failures += 1
+    def failed(self, problem: str, now: int, order: int | None = None) -> bool:
+        """Note that a call, about *order* where it names one, got no answer.
+
+        True where the line is lost by that.
+        """
+        if order is None or order not in self._orders:
+            self.failures += 1
+        else:
+            self._repeats += 1
+        if order is not None:
+            self._orders.add(order)
+        if self._repeats >= _REPEATS * self.most_failures:
+            self.failures = max(self.failures, self.most_failures)
         self._failed_ns = now
         self.problem = problem
         if self.is_up and self.failures < self.most_failures:

@@ -1,5 +1,7 @@
 """Know when trading may go on: after a start, and after every loss of the line, questions first."""
 
+from collections import Counter
+
 from fillbook.brokers.live import NotSent
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.robot_events import LineLost, LineRestored
@@ -7,6 +9,7 @@ from fillbook.errors import RequestRefused, StorageFailed
 from fillbook.feedback.gate import refuse_if_halted
 from fillbook.feedback.questions import Questions
 from fillbook.feedback.requests import Requests
+from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.watching import ref_of
 from fillbook.feedback.work import Work
@@ -21,8 +24,12 @@ class Recovery:
         waits_for: The questions that trading waits for; empty while it goes on.
     """
 
-    def __init__(self, work: Work, questions: Questions, requests: Requests) -> None:
+    def __init__(
+        self, work: Work, questions: Questions, requests: Requests, safeguards: Safeguards
+    ) -> None:
         self._work = work
+        self._safeguards = safeguards
+        self._failures: Counter[int] = Counter()
         self._questions = questions
         self._requests = requests
         self.waits_for: set[Call] = set()
@@ -30,6 +37,7 @@ class Recovery:
     def begin(self, now: int) -> None:
         """Ask what became of everything, before anything new is sent."""
         self._work.schedule.is_open = False
+        self._failures.clear()
         self.waits_for.update(self._questions.catch_up("recovery"))
         if not self.waits_for:
             self._open(now)
@@ -41,10 +49,24 @@ class Recovery:
             if not self.waits_for and self._work.line.is_up:
                 self._open(now)
 
-    def ask_again(self, call: Call, now: int) -> None:
-        """Put a question of the recovery again: trading waits for it."""
+    def ask_again(self, call: Call, problem: str, now: int) -> None:
+        """Put a question of the recovery again: trading waits for it.
+
+        One order that cannot be asked about holds up no other: where the broker answers all else,
+        its instrument is halted, and the rest goes on.
+        """
         work = self._work
         self.waits_for.discard(call)
+        order = work.order_of(call)
+        if order is not None:
+            self._failures[order.stream] += 1
+            often = self._failures[order.stream] >= work.settings.failures_to_lose_line
+            if often and work.line.is_up and work.line.answer_ns >= work.line.since_ns:
+                reason = f"order {order.client_order_id} cannot be asked about: {problem}"
+                self._safeguards.halt(order.instrument_id, "UNANSWERED", reason, now)
+                if not self.waits_for:
+                    self._open(now)
+                return
         again = Call(call.kind, order=call.order, stream=call.stream, since=call.since,
                      purpose="recovery", not_before=now + work.line.wait_ns())  # fmt: skip
         if work.line.is_up:

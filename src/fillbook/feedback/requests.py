@@ -126,8 +126,12 @@ class Requests:
                 self._want_cancel(watch.deferred, order, watch, now)
             return
         unheard = [each for each in unanswered_requests(order) if each[1].kind == "CANCEL"]
-        if not unheard or watch.cancel_count >= _MOST_CANCELS:
-            watch.is_cancel_wanted = bool(unheard)  # it was answered: no
+        if not unheard:
+            watch.is_cancel_wanted = False  # it was answered: no
+            return
+        if watch.cancel_count >= _MOST_CANCELS:
+            reason = f"order {order.client_order_id} takes no cancel: {_MOST_CANCELS} went unheard"
+            self._safeguards.halt(order.instrument_id, "CANCEL_UNHEARD", reason, now)
             return
         settled_ns = watch.cancel_ns + work.capabilities.settling_ns
         if is_unanswered(order) or watch.heard_ns < settled_ns:

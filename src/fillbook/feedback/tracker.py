@@ -67,7 +67,7 @@ class Tracker:
         self.safeguards = Safeguards(self._work)
         self.requests = Requests(self._work, self.safeguards)
         self.questions = Questions(self._work, self.requests)
-        self.recovery = Recovery(self._work, self.questions, self.requests)
+        self.recovery = Recovery(self._work, self.questions, self.requests, self.safeguards)
         self.early = Early(self._work)
         self.agreement = Agreement(self._work)
         self.is_started = False
@@ -339,22 +339,26 @@ class Tracker:
         work.schedule.finish(call)
         if isinstance(error, BrokerRefused):
             self.recovery.line_answered(now)
-            if call.kind == "look_up" and error.reason == "UNKNOWN_ORDER":
+            is_unknown = call.kind == "look_up" and error.reason == "UNKNOWN_ORDER"
+            if is_unknown:
                 self.questions.looked_up(call, False, now)
             self.requests.refused(call, error, now)
-            self.recovery.settled(call, now)
+            if call.is_intent or is_unknown:
+                self.recovery.settled(call, now)
+            elif call in self.recovery.waits_for:  # a question that is refused tells nothing
+                self.recovery.ask_again(call, _in_words(error), now)
             return
         if was_over:
             return
         problem = _in_words(error)
-        if work.line.failed(problem, now):
+        if work.line.failed(problem, now, call.stream):
             self.recovery.lose_line(problem, now)
         if call.is_intent:
             self.requests.failed(call, error, problem, now)
         elif call.stream is not None and call.stream in work.watches:
             work.watches[call.stream].ask_later(now, work.settings.most_wait_ns)
         if call in self.recovery.waits_for:
-            self.recovery.ask_again(call, now)
+            self.recovery.ask_again(call, problem, now)
 
     def held_back(self, call: Call, why: str, now: int) -> None:
         """Take note that *call* was not made after all: what it would have sent never left."""
