@@ -27,7 +27,7 @@ def test_in_no_second_do_more_calls_start_than_the_broker_takes(pauses: list[int
         starts += [now for _ in schedule.start(now)]
 
     for start in starts:
-        assert sum(start <= each < start + SECOND for each in starts) <= 5
+        assert sum(start <= each < start + SECOND * 9 // 8 for each in starts) <= 5
 
 
 def test_all_of_them_start_as_soon_as_they_may():
@@ -44,7 +44,7 @@ def test_all_of_them_start_as_soon_as_they_may():
         assert due > now
         now = due
 
-    assert now == 2 * SECOND
+    assert now == 2 * SECOND * 9 // 8
 
 
 def test_the_urgent_go_first_and_few_at_once():
@@ -71,7 +71,7 @@ def test_more_look_ups_than_the_rate_allows_keep_no_other_question_out():
     fills = schedule.want(Call("fills_since"))
     seen: list[Call] = []
     for second in range(5):
-        (call,) = schedule.start(second * SECOND)
+        (call,) = schedule.start(second * 2 * SECOND)
         schedule.finish(call)
         seen.append(call)
         schedule.want(Call("look_up", stream=call.stream))
