@@ -112,6 +112,7 @@ def book_state(book: Book) -> dict[str, Any]:
         "open": {str(stream): str(status) for stream, status in sorted(book.open.items())},
         "context": sorted([*book.context.values(), *book.control.since.values()]),
         "positions": book.positions.state(),
+        "agreement": book.agreement.state(),
     }
 
 
@@ -121,6 +122,9 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
     for seq in state["context"]:
         book.apply_other(history.record(seq))
     book.positions.restore(state["positions"])
+    last_seq = state["agreement"]["last_seq"]
+    last = history.record(last_seq).event if last_seq else None
+    book.agreement.restore(state["agreement"], last)
     book.open = {int(stream): OrderStatus(status) for stream, status in state["open"].items()}
     book.seq = state["seq"]
     return book
