@@ -1,0 +1,1 @@
+"""Hold the book against what the broker says, explain the difference, and settle the rest."""
