@@ -162,24 +162,22 @@ class Requests:
         for request_id, request in unanswered_requests(order):
             if request.kind != "REPLACE":
                 continue
-            ids = {
-                "client_order_id": request_id,
-                "orig_client_order_id": request.orig_client_order_id,
-            }
             content: OrderReport | CancelReject
             if _has_terms(order, request):
                 content = OrderReport(
+                    client_order_id=request_id,
+                    orig_client_order_id=request.orig_client_order_id,
                     exec_type=ExecType.REPLACED,
                     order_qty=request.order_qty,
                     limit_px=request.limit_px,
                     stop_px=request.stop_px,
-                    **ids,  # type: ignore[arg-type]
                 )
             else:
                 content = CancelReject(
+                    client_order_id=request_id,
+                    orig_client_order_id=request.orig_client_order_id,
                     reason="NEVER_ARRIVED",
                     text="the order was looked up later and has other terms",
-                    **ids,  # type: ignore[arg-type]
                 )
             kind = "report" if isinstance(content, OrderReport) else "cancel_reject"
             work.record(Message(0, kind, content, b""), Source.INFERRED, now)
