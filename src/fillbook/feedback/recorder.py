@@ -44,6 +44,7 @@ from fillbook.core.exact import plain
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
+from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
 from fillbook.core.reports import (
     CancelReject,
     CashReport,
@@ -55,6 +56,7 @@ from fillbook.core.reports import (
     Report,
     SplitReport,
 )
+from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import Side, Source
 from fillbook.feedback.eventlog import log_event
 from fillbook.log.port import LEDGER_STREAM, Actor, Draft, Record
@@ -175,6 +177,30 @@ class Recorder:
         self._message, self._cause = Message(0, event.type, None, b""), None
         number = self.book.positions.number(event.account_id, event.instrument_id) or 0
         return self._append_other(event, position=number)
+
+    def note_reconciled(
+        self,
+        run: BookReconciled,
+        raw: bytes,
+        adoptions: Sequence[tuple[PositionAdopted, SubmitOrder | None]],
+        halts: Sequence[HaltDeclared],
+    ) -> tuple[Judgement, list[Judgement]]:
+        """Append a comparison with all that it led to; *raw* is what the broker said.
+
+        Returns what came of the run itself, and of each order that trades an adoption back.
+        """
+        self._message, self._cause = Message(0, run.type, None, raw), None
+        judgement = self._append_other(run, LEDGER_STREAM)
+        orders: list[Judgement] = []
+        for adoption, order in adoptions:
+            number = self.book.positions.number(adoption.account_id, adoption.instrument_id) or 0
+            key = f"adjust:{adoption.adjustment_id}"
+            self._append_other(adoption, key=key, position=number)
+            if order is not None:
+                orders.append(self._command(order))
+        for halt in halts:
+            self._append_other(halt, LEDGER_STREAM)
+        return judgement, orders
 
     def concerned(self, message: Message) -> Order | None:
         """Return the order that *message* speaks of as the book stands; nothing is decided."""

@@ -41,13 +41,17 @@ class Requests:
 
     def send(self, command: SubmitOrder, now: int) -> Order:
         """Record a new order and have it sent."""
+        order = self._work.intend("order", command)
+        self.send_recorded(order, command, now)
+        return order
+
+    def send_recorded(self, order: Order, command: SubmitOrder, now: int) -> None:
+        """Have an order sent that is on record already."""
         work = self._work
-        order = work.intend("order", command)
         watch = work.watch(order, now)
         watch.ask_ns = now + work.settings.poll_ns
         call = Call("submit", command=command, order=ref_of(order), stream=order.stream)
         work.schedule.want(call)
-        return order
 
     def replace(
         self,

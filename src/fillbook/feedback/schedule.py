@@ -38,7 +38,8 @@ class Call:
         stream: The same order in the ledger; None where it is about none.
         since: Of a `fills_since`.
         not_before: It must not start earlier.
-        purpose: `recovery` where trading waits for it, `probe` where it tries the line.
+        purpose: `recovery` where trading waits for it, `probe` where it tries the line, `task` and
+            `look` where a task asks: of a `look` nothing is recorded.
         started_ns, deadline_ns: Set when it starts.
         is_over: Nobody waits for it any more; what it still brings is a message like any other.
     """

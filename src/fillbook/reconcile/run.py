@@ -38,6 +38,7 @@ from fillbook.core.reconciled_events import BookReconciled, CashCount, PositionA
 from fillbook.core.reports import BalanceReport
 from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import Origin
+from fillbook.errors import StorageFailed
 from fillbook.log.port import Record
 from fillbook.reconcile.compare import Difference, Held, compare
 from fillbook.reconcile.desk import Desk, Question, Resolution
@@ -391,6 +392,23 @@ class Run:
         return "ADOPTED" if is_adopted else "DIFFERS"
 
     def _close(self, outcome: str, findings: Sequence[Finding], now: int) -> None:
+        self.cash = self._cash()
+        try:
+            self._commit(outcome, findings, now)
+        except StorageFailed as exc:
+            traded = [each for each in findings if _order_of(each) is not None]
+            if not traded:
+                raise
+            # The disk takes no new intent.  What only says how it stands may still find room.
+            for finding in traded:
+                finding.settlement = Settlement(
+                    action=Action.ALERT, text=f"nothing is traded back: {exc}"
+                )
+            outcome = self._outcome()
+            self._commit(outcome, findings, now)
+        self.stage, self.outcome = "OVER", outcome
+
+    def _commit(self, outcome: str, findings: Sequence[Finding], now: int) -> None:
         adoptions: list[tuple[PositionAdopted, SubmitOrder | None]] = []
         halts: dict[str | None, HaltDeclared] = {}
         for finding in findings:
@@ -401,15 +419,11 @@ class Run:
                 adoptions.append((settlement.adoption, settlement.order))
             if settlement.halt is not None:
                 halts.setdefault(settlement.halt.instrument_id, settlement.halt)
-        self.cash = self._cash()
         self.event = self._event(outcome, findings, now)
         raw = b"" if self._last is None else self._last.raw
         self.desk.commit(
-            Resolution(
-                run=self.event, raw=raw, adoptions=adoptions, halts=list(halts.values())
-            )
+            Resolution(run=self.event, raw=raw, adoptions=adoptions, halts=list(halts.values()))
         )
-        self.stage, self.outcome = "OVER", outcome
 
     def _event(self, outcome: str, findings: Sequence[Finding], now: int) -> BookReconciled:
         gaps = [_gap_of(finding) for finding in findings if finding.left is not None]
@@ -497,6 +511,10 @@ class Run:
 
 def _key(difference: Difference) -> Key:
     return difference.account_id, difference.instrument_id
+
+
+def _order_of(finding: Finding) -> SubmitOrder | None:
+    return None if finding.settlement is None else finding.settlement.order
 
 
 def _reported(reading: Reading, key: Key) -> Decimal | None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fillbook.feedback.keeper import Keeper
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.settings import Settings
+    from fillbook.reconcile.choices import Choices
+    from fillbook.wiring.desks import ReconcileTask
 
 __all__ = ["configured_robot", "id_maker", "open_robot"]
 
@@ -24,7 +26,12 @@ _LOG = logging.getLogger("fillbook.robot")
 
 
 def open_robot(
-    ledger: str, broker: "Broker | None", settings: "Settings", durability: Durability, name: str
+    ledger: str,
+    broker: "Broker | None",
+    settings: "Settings",
+    durability: Durability,
+    name: str,
+    choices: "Choices | None" = None,
 ) -> "tuple[Runner, Callable[[], None]]":
     """Return what runs a robot on *ledger*, not yet started, and what ends it: a snapshot, closing.
 
@@ -34,6 +41,8 @@ def open_robot(
     from fillbook.feedback.keeper import Keeper
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.tracker import Tracker
+    from fillbook.reconcile.choices import Choices
+    from fillbook.wiring.reconciling import reconcile_task
 
     log = open_log(ledger, durability=durability, robot=name)
     try:
@@ -47,9 +56,11 @@ def open_robot(
         keeper = Keeper(log, lambda: recover(log), settings.fill_policy)
         make_id = id_maker(log, broker.capabilities.client_id_form)
         tracker = Tracker(keeper, broker.capabilities, settings, make_id, Random(os.urandom(16)))
+        task = reconcile_task(tracker, choices or Choices())
+        tracker.task = task
         halt_file = None if ledger == MEMORY else HaltFile(os.path.realpath(ledger))
         runner = Runner(tracker, broker, halt_file=halt_file)
-        door = None if ledger == MEMORY else _open_door(ledger, runner, keeper)
+        door = None if ledger == MEMORY else _open_door(ledger, runner, keeper, task)
     except BaseException:
         log.close()
         raise
@@ -87,7 +98,6 @@ def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durabili
     }[rest.policy]
     settings = Settings(
         poll_ns=_in_ns(feedback.poll_interval_s),
-        position_ns=_in_ns(feedback.position_interval_s),
         call_timeout_ns=_in_ns(feedback.call_timeout_s),
         offline=feedback.offline.upper(),
         queue_ns=_in_ns(feedback.queue_expiry_s),
@@ -126,16 +136,21 @@ def _level(word: str) -> str:
     return "REDUCE_ONLY" if word == "reduce_only" else "HALTED"
 
 
-def _open_door(ledger: str, runner: "Runner", keeper: "Keeper") -> "Door | None":
+def _open_door(
+    ledger: str, runner: "Runner", keeper: "Keeper", task: "ReconcileTask"
+) -> "Door | None":
     """Open the door beside *ledger*; where there can be none the robot works without."""
     from fillbook.feedback.door import Door
     from fillbook.feedback.operator import Operator
     from fillbook.feedback.verbs import operator_verbs
+    from fillbook.wiring.reconciling import add_reconcile_verbs
 
     tracker = runner.tracker
     operator = Operator(keeper, tracker.make_id, tracker, lambda: runner.trouble)
+    verbs = operator_verbs(operator, runner.short_step)
+    add_reconcile_verbs(verbs, runner, task)
     try:
-        return Door(os.path.realpath(ledger) + ".sock", operator_verbs(operator, runner.short_step))
+        return Door(os.path.realpath(ledger) + ".sock", verbs)
     except OSError as exc:
         _LOG.warning("%s.sock: no control door: %s", ledger, exc.strerror or exc)
         return None
