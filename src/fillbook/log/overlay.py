@@ -297,11 +297,15 @@ class OverlayBatch:
     ) -> None:
         self._new_salt = new_salt
         self._add = add
-        self.flush = flush
+        self._flush = flush
 
     def add(self, draft: Draft) -> Record:
         """Stage one draft and return its record; see `Batch.add`."""
         return self._add((prepare(draft, self._new_salt),))[0]
+
+    def flush(self) -> Head:
+        """Keep what was added; see `Batch.flush`."""
+        return self._flush()
 
 
 @define
