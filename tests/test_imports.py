@@ -44,7 +44,8 @@ SAME_FLOOR = {
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",
     "fillbook.log.batch", "fillbook.log.opening", "fillbook.log.health", "fillbook.log.copying",
-    "fillbook.log.restore", "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
+    "fillbook.log.restore", "fillbook.log.overlay", "fillbook.log.as_of",
+    "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
     "fillbook.brokers.paper", "fillbook.brokers.client",
     "fillbook.brokers.paper_live", "fillbook.brokers.paper_server", "fillbook.brokers.paper_sim",
 }  # fmt: skip
