@@ -1,6 +1,7 @@
 """What a robot's owner has chosen: `fillbook.toml`, read, checked and explained."""
 
 from fillbook.configuration.factories import factory_at
+from fillbook.configuration.reading import parse_configuration, read_configuration
 from fillbook.configuration.secrets import Secret
 from fillbook.configuration.settings import (
     BrokerSettings,
@@ -10,10 +11,8 @@ from fillbook.configuration.settings import (
     PartialFillSettings,
     RobotSettings,
     Tolerance,
-    parse_configuration,
-    read_configuration,
-    template,
 )
+from fillbook.configuration.writing import template
 
 __all__ = [
     "BrokerSettings",
