@@ -16,7 +16,7 @@ from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.policies import DEFAULT, Action, Policies, Size
 from fillbook.reconcile.reconciler import Rhythm
-from fillbook.reconcile.run import Patience
+from fillbook.reconcile.run import Patience, Wish
 from fillbook.wiring.reconciling import reconcile_task
 
 TELLS = evolve(ABLE, has_positions=True, positions_lag_ns=10 * SECOND)
@@ -132,6 +132,13 @@ class House(Desk):
                     ts_event=self.now,
                 )
             )  # fmt: skip
+
+    def reconcile(self, seconds: float = 70, **wish: Any) -> Any:
+        """Ask for a run, let it come to its end, and return its event."""
+        count = len(self.runs())
+        self.task.want(Wish(cause="OPERATOR", **wish), self.now)
+        self.live(seconds)
+        return self.runs()[count]
 
     # ---- what is to be seen
 
