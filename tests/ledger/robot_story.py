@@ -2,6 +2,7 @@
 
 A `story.robot` has one step a line:
 
+    {"do": "compares", "minor": "RESTORE"}             first: the broker tells its positions
     {"do": "start"}                                    the robot takes up its work
     {"do": "wait", "seconds": 10}                      time passes; calls start when they are due
     {"do": "submit", "order": {…}}                     as in `story.jsonl`
@@ -18,7 +19,8 @@ A `story.robot` has one step a line:
     {"do": "raise", "callback": "on_fill", "problem": "…"}           the robot's own code raised
     {"do": "stop", "reason": "…"}
 
-What a step must not lead to fails the story: a call that is named must be under way.
+What a step must not lead to fails the story: a call that is named must be under way.  `$restore` in
+a row is the id of the order that trades the last adoption back.
 """
 
 import io
@@ -37,6 +39,7 @@ from fillbook.core.book import Book
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.operator_events import TailLossAccepted
 from fillbook.core.orders import Order
+from fillbook.core.reconciled_events import PositionAdopted
 from fillbook.core.robot_events import CallbackFailed, HaltDeclared, HaltLifted
 from fillbook.errors import RequestRefused
 from fillbook.feedback.keeper import Keeper
@@ -45,7 +48,10 @@ from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
 from fillbook.feedback.tracker import Tracker
 from fillbook.log.sqlite import SqliteLog
+from fillbook.reconcile.choices import Choices
+from fillbook.reconcile.policies import DEFAULT, Action, Policies, Size
 from fillbook.wiring import LogHistory
+from fillbook.wiring.reconciling import reconcile_task
 
 __all__ = ["play_robot"]
 
@@ -66,10 +72,11 @@ class _Player:
         self.chance = chance
         self.under_way: list[Call] = []
         self._ids = 0
-        self.tracker = Tracker(
-            Keeper(log, self._fold, SETTINGS.fill_policy), BROKER, SETTINGS, self._make_id,
-            Random(1),
-        )  # fmt: skip
+        self.tracker = self._tracker(BROKER)
+
+    def _tracker(self, capabilities: Capabilities) -> Tracker:
+        keeper = Keeper(self.log, self._fold, SETTINGS.fill_policy)
+        return Tracker(keeper, capabilities, SETTINGS, self._make_id, Random(1))
 
     def _fold(self) -> Book:
         book = Book(LogHistory(self.log))
@@ -106,6 +113,13 @@ class _Player:
 
     # ---- the steps
 
+    def compares(self, **actions: str) -> None:
+        said = {Size(name.upper()): Action(action) for name, action in actions.items()}
+        choices = Choices(policies=Policies(actions={DEFAULT: said}))
+        tells = evolve(BROKER, has_positions=True, positions_lag_ns=10 * SECOND)
+        self.tracker = self._tracker(tells)
+        self.tracker.task = reconcile_task(self.tracker, choices)
+
     def start(self) -> None:
         self.tracker.start(self.now)
 
@@ -134,7 +148,20 @@ class _Player:
         self.tracker.replace(self._order(order), self.now, **amounts)
 
     def answer(self, call: str, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            if row.get("client_order_id") == "$restore":
+                row["client_order_id"] = self._restoring()
         self.tracker.answered(self._taken(call), _messages(rows), self.now)
+
+    def _restoring(self) -> str:
+        ids = [
+            record.event.restore_client_order_id
+            for record in self.log.records()
+            if isinstance(record.event, PositionAdopted)
+        ]
+        assert ids, "nothing was adopted"
+        assert ids[-1] is not None, "the last adoption is not traded back"
+        return ids[-1]
 
     def fail(self, call: str, text: str) -> None:
         self.tracker.failed(self._taken(call), ConnectionError(text), self.now)
