@@ -80,6 +80,7 @@ FILLS = {"order.filled", "order.fill_inferred"}
 AMENDMENTS = {"order.fill_busted", "order.fill_corrected", "order.commission_changed"}
 MOVES = FILLS | AMENDMENTS | {
     "order.inferred_fill_released", "cash.moved", "position.adjusted",
+    "position.adopted",
 }  # fmt: skip
 NEED_BODY = (MOVES - FILLS) | {"instrument.split", "instrument.defined"}
 KNOWN = {
@@ -97,7 +98,7 @@ KNOWN = {
     ("trading.halted", 1), ("trading.resumed", 1), ("queue.added", 1),
     ("queue.dropped", 1), ("callback.failed", 1), ("feedback.counted", 1),
     ("trading.cancel_all_requested", 1), ("trading.order_resolved", 1),
-    ("ledger.tail_loss_accepted", 1),
+    ("ledger.tail_loss_accepted", 1), ("book.reconciled", 1),
 }  # fmt: skip
 
 HASHED = (

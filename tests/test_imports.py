@@ -16,6 +16,8 @@ FLOORS = {
     "demonstration": 4,  # plays a day for the demo: a door of its own onto wiring
     "robot": 4,  # what a robot's author holds in hand
     "async_robot": 4,
+    "new_order": 4,
+    "order_handle": 4,
     "simulated_day": 4,  # a robot in virtual time: for the demo, the tests, tools/simulate
     "operating": 4,  # carries an operator's word to a robot or its ledger, which wiring opens
     "wiring": 4,
@@ -33,14 +35,17 @@ FLOORS = {
 }
 SAME_FLOOR = {
     ("operating", "wiring"),
-    ("robot", "wiring"), ("async_robot", "robot"), ("demonstration", "wiring"),
+    ("robot", "wiring"), ("robot", "new_order"), ("robot", "order_handle"),
+    ("async_robot", "robot"), ("async_robot", "new_order"), ("async_robot", "order_handle"),
+    ("demonstration", "wiring"),
     ("wiring", "configuration"), ("simulated_day", "wiring"), ("demonstration", "simulated_day"),
 }  # fmt: skip
 
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",
     "fillbook.log.batch", "fillbook.log.opening", "fillbook.log.health", "fillbook.log.copying",
-    "fillbook.log.restore", "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
+    "fillbook.log.restore", "fillbook.log.overlay", "fillbook.log.as_of",
+    "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
     "fillbook.brokers.paper", "fillbook.brokers.client",
     "fillbook.brokers.paper_live", "fillbook.brokers.paper_server", "fillbook.brokers.paper_sim",
 }  # fmt: skip

@@ -22,7 +22,7 @@ __all__ = [
 
 _HOME_OF = {
     "AsyncRobot": "fillbook.async_robot",
-    "NewOrder": "fillbook.robot",
+    "NewOrder": "fillbook.new_order",
     "Robot": "fillbook.robot",
     "Settings": "fillbook.feedback.settings",
     "import_file": "fillbook.wiring",

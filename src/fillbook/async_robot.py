@@ -13,7 +13,9 @@ from typing import Any
 from fillbook.core.events import Event
 from fillbook.core.holdings import PositionView
 from fillbook.feedback.keeper import News
-from fillbook.robot import Amount, NewOrder, OrderHandle, Robot
+from fillbook.new_order import Amount, NewOrder
+from fillbook.order_handle import OrderHandle
+from fillbook.robot import Robot
 
 __all__ = ["AsyncOrder", "AsyncRobot"]
 

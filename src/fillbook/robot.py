@@ -10,238 +10,32 @@ Every method may be called from any thread.  `AsyncRobot` has the same verbs, aw
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from attrs import frozen
 
 from fillbook.brokers.live import Broker
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.events import Event, FillInferred, OrderEvent, OrderFilled
-from fillbook.core.exact import decimal_of
 from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
-from fillbook.core.policies import KEEP, PartialFills
+from fillbook.core.policies import KEEP
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
-from fillbook.core.values import OrderStatus, Side
-from fillbook.errors import BadRequest, BadValue, RobotClosed
+from fillbook.errors import BadRequest, RobotClosed
 from fillbook.feedback.keeper import News
 from fillbook.feedback.runner import Runner
 from fillbook.feedback.settings import Settings
 from fillbook.feedback.summary import summary
 from fillbook.feedback.systemd import notify
+from fillbook.new_order import Amount, NewOrder, amount_of, positive_of
+from fillbook.order_handle import OrderHandle
 
 if TYPE_CHECKING:
     from fillbook.wiring import Durability
 
-__all__ = ["NewOrder", "OrderHandle", "Robot"]
-
-Amount = str | int | Decimal
+__all__ = ["Robot"]
 
 _TO_END_S = 15
 """Longer than the end takes once the answers are in."""
-
-
-@frozen(kw_only=True)
-class NewOrder:
-    """What a robot wants to trade; made by `market`, `limit`, `stop` or `stop_limit`.
-
-    Amounts are decimal text, `int` or `Decimal`; a float is refused, it is not what was typed.
-
-    Attributes:
-        side: `BUY`, `SELL` or `SELL_SHORT`.
-        order_qty: Base units, > 0.
-        limit_px, stop_px: Quote per base unit.
-        time_in_force: `DAY`, `GTC`, `IOC`, `FOK`, or `GTD` with `expire_time` (ns since 1970, UTC).
-        account_id, partial_fills: None takes those of the robot's settings; see `PartialFills`.
-        client_order_id: Its id; None has one made in the form that the broker takes.
-    """
-
-    instrument_id: str
-    side: Side
-    order_type: str
-    order_qty: Decimal
-    limit_px: Decimal | None = None
-    stop_px: Decimal | None = None
-    time_in_force: str = "DAY"
-    expire_time: int | None = None
-    account_id: str | None = None
-    partial_fills: PartialFills | None = None
-    client_order_id: str | None = None
-
-    @classmethod
-    def market(cls, instrument_id: str, side: str, order_qty: Amount, **more: Any) -> "NewOrder":
-        """Return an order at whatever price there is."""
-        return cls._made(instrument_id, side, "MARKET", order_qty, None, None, more)
-
-    @classmethod
-    def limit(
-        cls, instrument_id: str, side: str, order_qty: Amount, limit_px: Amount, **more: Any
-    ) -> "NewOrder":
-        """Return an order at *limit_px* or better."""
-        return cls._made(instrument_id, side, "LIMIT", order_qty, limit_px, None, more)
-
-    @classmethod
-    def stop(
-        cls, instrument_id: str, side: str, order_qty: Amount, stop_px: Amount, **more: Any
-    ) -> "NewOrder":
-        """Return an order at whatever price there is once *stop_px* is reached."""
-        return cls._made(instrument_id, side, "STOP", order_qty, None, stop_px, more)
-
-    @classmethod
-    def stop_limit(
-        cls, instrument_id: str, side: str, order_qty: Amount, stop_px: Amount, limit_px: Amount,
-        **more: Any,
-    ) -> "NewOrder":  # fmt: skip
-        """Return an order at *limit_px* or better once *stop_px* is reached."""
-        return cls._made(instrument_id, side, "STOP_LIMIT", order_qty, limit_px, stop_px, more)
-
-    @classmethod
-    def _made(
-        cls,
-        instrument_id: str,
-        side: str,
-        order_type: str,
-        order_qty: Amount,
-        limit_px: Amount | None,
-        stop_px: Amount | None,
-        more: Mapping[str, Any],
-    ) -> "NewOrder":
-        terms = dict(more)
-        partial_fills = terms.pop("partial_fills", None)
-        time_in_force = terms.get("time_in_force", "DAY")
-        if time_in_force not in _TIMES_IN_FORCE:
-            raise BadRequest(
-                f"time_in_force {time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}"
-            )
-        if (time_in_force == "GTD") != (terms.get("expire_time") is not None):
-            raise BadRequest("expire_time and time_in_force GTD go together")
-        if side not in Side.__members__:
-            raise BadRequest(f"side {side!r} is none of {_in_line(Side)}")
-        if isinstance(partial_fills, str):
-            try:
-                partial_fills = PartialFills.parse(partial_fills)
-            except ValueError as exc:
-                raise BadRequest(f"partial_fills: {exc}") from exc
-        return cls(
-            instrument_id=instrument_id,
-            side=Side(side),
-            order_type=order_type,
-            order_qty=_positive("order_qty", order_qty),
-            limit_px=None if limit_px is None else _amount("limit_px", limit_px),
-            stop_px=None if stop_px is None else _amount("stop_px", stop_px),
-            partial_fills=partial_fills,
-            **terms,
-        )
-
-
-_TIMES_IN_FORCE = ("DAY", "GTC", "IOC", "FOK", "GTD")
-
-
-def _in_line(words: Any) -> str:
-    return ", ".join(map(str, words))
-
-
-def _amount(name: str, value: Amount) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise BadRequest(f"{name} is {value!r}: give an amount as text, int or Decimal")
-    try:
-        return decimal_of(str(value))
-    except BadValue as exc:
-        raise BadRequest(f"{name}: {exc.problem}") from exc
-
-
-def _positive(name: str, value: Amount) -> Decimal:
-    amount = _amount(name, value)
-    if amount <= 0:
-        raise BadRequest(f"{name} is {amount}: it must be above 0")
-    return amount
-
-
-class OrderHandle:
-    """One order of a robot, as its ledger has it at the moment of asking.
-
-    Attributes:
-        client_order_id: The id it was sent under.
-    """
-
-    def __init__(self, robot: "Robot", client_order_id: str) -> None:
-        self.client_order_id = client_order_id
-        self._robot = robot
-
-    def __repr__(self) -> str:
-        return f"<order {self.client_order_id} {self.order_status} {self.cum_qty}>"
-
-    def _find(self) -> Order | None:
-        return self._robot._runner.tracker.book.find_order(self.client_order_id, None)
-
-    def _ask(self, question: Callable[[Order], Any], otherwise: Any) -> Any:
-        with self._robot._runner.lock:
-            order = self._find()
-            return otherwise if order is None else question(order)
-
-    @property
-    def order_status(self) -> OrderStatus:
-        """The status; `PENDING_NEW` while it waits for the line, `REJECTED` if it never left."""
-        with self._robot._runner.lock:
-            order = self._find()
-            if order is not None:
-                return order.order_status
-            queued = self._robot._runner.tracker.book.control.queued
-            waits = self.client_order_id in queued
-            return OrderStatus.PENDING_NEW if waits else OrderStatus.REJECTED
-
-    @property
-    def cum_qty(self) -> Decimal:
-        """What was filled, base units."""
-        return Decimal(self._ask(lambda order: order.standing.cum_qty, Decimal(0)))
-
-    @property
-    def leaves_qty(self) -> Decimal | None:
-        """What is still open, base units."""
-        found: Decimal | None = self._ask(lambda order: order.standing.leaves_qty(), None)
-        return found
-
-    @property
-    def avg_px(self) -> Decimal | None:
-        """The average price of the fills; None while there is none or a price is unknown."""
-        found: Decimal | None = self._ask(lambda order: order.standing.avg_px(), None)
-        return found
-
-    @property
-    def venue_order_id(self) -> str | None:
-        """The venue's id as it stands."""
-        found: str | None = self._ask(lambda order: order.venue_order_id, None)
-        return found
-
-    @property
-    def submitted_at(self) -> int | None:
-        """When our intent was recorded; ns since 1970, UTC."""
-        found: int | None = self._ask(lambda order: order.ts_submitted, None)
-        return found
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What was odd about it."""
-        return tuple(self._ask(lambda order: order.flags, ()))
-
-    @property
-    def is_closed(self) -> bool:
-        """True where nothing of it is open."""
-        with self._robot._runner.lock:
-            order = self._find()
-            if order is not None:
-                return order.standing.is_over() and not order.standing.pending
-            return self.order_status is OrderStatus.REJECTED
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until nothing of it is open; False where that took longer than *timeout_s*."""
-        return self._robot.wait_until(lambda: self.is_closed, timeout_s)
-
-    def cancel(self) -> None:
-        """See `Robot.cancel`."""
-        self._robot.cancel(self)
 
 
 class Robot:
@@ -393,7 +187,7 @@ class Robot:
                 ts_event=now,
             )
             tracker.submit(command, now)
-        return OrderHandle(self, command.client_order_id)
+        return self._handle(command.client_order_id)
 
     def cancel(self, order: OrderHandle) -> None:
         """Have the rest of *order* canceled; it is asked for until it is known to be over.
@@ -415,11 +209,11 @@ class Robot:
         """Ask for other terms of *order*; they are real when the venue accepted them."""
         terms: dict[str, Any] = {}
         if order_qty is not None:
-            terms["order_qty"] = _positive("order_qty", order_qty)
+            terms["order_qty"] = positive_of("order_qty", order_qty)
         if limit_px is not None:
-            terms["limit_px"] = _amount("limit_px", limit_px)
+            terms["limit_px"] = amount_of("limit_px", limit_px)
         if stop_px is not None:
-            terms["stop_px"] = _amount("stop_px", stop_px)
+            terms["stop_px"] = amount_of("stop_px", stop_px)
         if not terms:
             raise BadRequest("a replacement needs another quantity or price")
         with self._step() as now:
@@ -437,13 +231,16 @@ class Robot:
             known = book.find_order(client_order_id, None) is not None
             if not known and client_order_id not in book.control.queued:
                 raise LookupError(f"no order {client_order_id!r} in this ledger")
-        return OrderHandle(self, client_order_id)
+        return self._handle(client_order_id)
 
     def open_orders(self) -> list[OrderHandle]:
         """Return every order of which something is open, by first appearance."""
         with self._runner.lock:
             ids = [order.client_order_id for order in self._runner.tracker.book.open_orders()]
-        return [OrderHandle(self, each) for each in ids if each is not None]
+        return [self._handle(each) for each in ids if each is not None]
+
+    def _handle(self, client_order_id: str) -> OrderHandle:
+        return OrderHandle(self, self._runner, client_order_id)
 
     # ---- positions
 
@@ -527,7 +324,7 @@ class Robot:
     ) -> None:
         def tell(news: News) -> None:
             if concerns(news) and news.order is not None:
-                told(OrderHandle(self, news.order.client_order_id or ""), news.event)
+                told(self._handle(news.order.client_order_id or ""), news.event)
 
         self._runner.when_told(name, tell)
 

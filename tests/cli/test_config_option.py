@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -197,3 +198,81 @@ def test_the_configuration_runs_no_code_of_its_owner(tmp_path: Path, ledger: Pat
     )
 
     assert run("verify", cwd=tmp_path).status == 0
+
+
+def test_init_writes_the_file_that_config_names(tmp_path: Path):
+    assert run("init", "--config", "sber.toml", cwd=tmp_path).status == 0
+    run("init", "a.toml", "--config", "b.toml", cwd=tmp_path).refused("FILE and --config")
+
+    assert [each.name for each in tmp_path.iterdir()] == ["sber.toml"]
+
+
+def test_demo_writes_the_ledger_that_config_names_and_no_other_robots(tmp_path: Path):
+    """A robot's own ledger, which the folder's configuration names, is no place for a demo."""
+    (tmp_path / "fillbook.toml").write_text('[robot]\nledger = "robot.ledger"\n')
+    (tmp_path / "demo.toml").write_text('[robot]\nledger = "day.ledger"\n')
+    (tmp_path / "taken.toml").write_text('[robot]\nledger = "demo.toml"\n')
+    words = ["demo", "--orders", "20", "--json"]
+
+    named, plain, taken = run_each(
+        [*words, "--config", "demo.toml"], words, [*words, "--config", "taken.toml"], cwd=tmp_path
+    )
+
+    assert (named.json["ledger"], plain.json["ledger"]) == ("day.ledger", "demo.ledger")
+    taken.refused("demo.toml", "no demo's ledger")
+    assert not (tmp_path / "robot.ledger").exists()
+
+
+def served(folder: Path, *words: str) -> dict[str, object]:
+    """Return what `fillbook paper` says that it serves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fillbook", "paper", "--json", *words],
+        cwd=folder, stdout=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        said: dict[str, object] = json.loads(process.stdout.readline())
+        return said
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_paper_serves_the_exchange_that_config_describes(tmp_path: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/robot.toml").write_text(
+        '[broker]\nseed = 11\nfaults = "hang=0.01"\npath = "kept.paper"\n'
+    )
+    (tmp_path / "far.toml").write_text(f'[broker]\nurl = "{url}"\n')
+
+    own = served(tmp_path, "--config", "own/robot.toml")
+    assert (own["seed"], own["faults"]) == (11, "hang=0.01")
+    assert (tmp_path / "own/kept.paper").exists()
+    other = served(
+        tmp_path, "--config", "own/robot.toml", "--seed", "12", "--account", "other.paper"
+    )
+    assert (other["seed"], other["faults"]) == (12, "hang=0.01")
+    assert (tmp_path / "other.paper").exists()
+    far = served(tmp_path, "--config", "far.toml")
+    assert (far["url"], far["seed"], far["faults"]) == (url, 7, "none")
+
+
+@pytest.mark.parametrize(
+    ("broker", "words"),
+    [
+        ('kind = "client"\nclient = "mine:make"', ("its broker is client", 'kind = "paper"')),
+        ('url = "http://example.com:8099"', ("example.com", "127.0.0.1")),
+        ('url = "http://127.0.0.1"', ("no port", "127.0.0.1")),
+        ('url = "http://127.0.0.1:port"', ("no port", "127.0.0.1")),
+        ("seeds = 7", ("c.toml:2:", "did you mean seed?")),
+    ],
+)
+def test_paper_refuses_a_configuration_without_an_exchange_to_serve(
+    tmp_path: Path, broker: str, words: tuple[str, ...]
+):
+    (tmp_path / "c.toml").write_text(f"[broker]\n{broker}\n")
+
+    run("paper", "--config", "c.toml", cwd=tmp_path).refused(*words)

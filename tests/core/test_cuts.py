@@ -12,9 +12,10 @@ from builders import Desk, ListLog, a_fee, a_fill, a_report, an_intent
 from core.claims import claims, deals, definitions, splits
 from core.venue_histories import arrivals
 from fillbook.core.book import Book
-from fillbook.core.orders import Order, Standing
+from fillbook.core.orders import Order
 from fillbook.core.policies import FillPolicy
 from fillbook.core.replaying import book_state, replay, restore
+from fillbook.core.standing import Standing
 from fillbook.core.values import ExecType
 from fillbook.log.columns import STATUS_OF_CODE, hot_columns
 

@@ -22,7 +22,7 @@ from fillbook.log.port import Draft, Record
 from fillbook.log.schema import migrate
 from fillbook.log.sqlite import SqliteLog
 
-__all__ = ["FIGURES"]
+__all__ = ["FIGURES", "Pair", "bare_commit"]
 
 _ROW = attrgetter(*COLUMNS)
 _FILES = count(1)
@@ -56,7 +56,7 @@ def one_caller(log: SqliteLog, waiting: Sequence[Draft]) -> float:
     return time.perf_counter() - start
 
 
-class _Pair:
+class Pair:
     """A ledger at `strict`, and a bare file of the same schema that is given the same rows."""
 
     insert = f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -102,7 +102,7 @@ class _Pair:
 
 
 def _durable_append(settings: Settings) -> Result:
-    pair = _Pair(settings.folder)
+    pair = Pair(settings.folder)
     events = settings.size(2000, 50)
     waiting = drafts(1, events)
 
@@ -115,7 +115,7 @@ def _durable_append(settings: Settings) -> Result:
 
 
 def _append_many(settings: Settings) -> Result:
-    pair = _Pair(settings.folder)
+    pair = Pair(settings.folder)
     size, turn_count = settings.size(1000, 100), settings.size(25, 3)
     waiting = drafts(1, size * turn_count)
 

@@ -3,7 +3,7 @@
 import time
 from statistics import quantiles
 
-from benchmarks.appends import _Pair, bare_commit
+from benchmarks.appends import Pair, bare_commit
 from benchmarks.children import run_child
 from benchmarks.ledgers import drafts
 from benchmarks.measure import Figure, Result, Settings
@@ -21,7 +21,7 @@ def _p99(times: list[float]) -> float:
 
 def bare_commits(settings: Settings, count: int) -> list[float]:
     """Commit *count* prepared rows one by one, WAL and synchronous=FULL."""
-    pair = _Pair(settings.folder)
+    pair = Pair(settings.folder)
     times = []
     try:
         for draft in drafts(1, count):

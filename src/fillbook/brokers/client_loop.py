@@ -105,7 +105,7 @@ async def _outcome(begin: Callable[[], Awaitable[Any]]) -> tuple[Any, Exception 
     """Return the answer or the error as a value: futures make another of a `TimeoutError`."""
     try:
         return await begin(), None
-    except Exception as exc:
+    except Exception as exc:  # a client is anybody's code; `_wait` raises it again
         return None, exc
 
 

@@ -42,22 +42,27 @@ def ledger_options(
     metavar: str = "FILE",
     about: str = "The ledger file, as in sber.ledger.",
     is_needed: bool = True,
+    default: str | None = None,
 ) -> Callable[[_Command], _Command]:
     """Add `--ledger` and `--config`; the command is given the ledger's path.
 
     `--ledger` goes before `--config`, and that before a `fillbook.toml` in the current folder; only
     what is used is read.  Where there is none of them it is an error, or None if not *is_needed*.
+    Where there is a *default* it is used in place of the current folder's.
     """
 
     def named(context: click.Context, _: click.Parameter, ledger: str | None) -> str | None:
         if ledger is not None or context.resilient_parsing:
             return ledger
+        if default is not None and context.meta.get(_CONFIG) is None:
+            return default
         return _configured_ledger(context, is_needed)
 
     def add(command: _Command) -> _Command:
         command = click.option(
             "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_keep_config,
-            help=f"Or the file that names it; {CONFIGURATION} by default.",
+            help="Or the file that names it"
+            + (f"; {CONFIGURATION} by default." if default is None else "."),
         )(command)  # fmt: skip
         return click.option("--ledger", metavar=metavar, help=about, callback=named)(command)
 

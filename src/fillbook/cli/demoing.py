@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fillbook.cli.common import json_option, log_option, print_json, print_table
+from fillbook.cli.common import json_option, ledger_options, log_option, print_json, print_table
 from fillbook.cli.listing import print_positions
 from fillbook.core.views import order_json
 from fillbook.demonstration import is_demo, play_demo
@@ -23,10 +23,11 @@ __all__ = ["demo_command"]
     "--orders", "order_count", default=300, show_default=True, type=click.IntRange(20, 20_000),
     help="How many orders the robot sends.",
 )  # fmt: skip
-@click.option(
-    "--ledger", default="demo.ledger", show_default=True, metavar="FILE",
-    help="The ledger to write.  A demo's ledger of that name is written anew.",
-)  # fmt: skip
+@ledger_options(
+    about="The ledger to write, demo.ledger by default.  A demo's ledger of that name is written "
+    "anew.",
+    default="demo.ledger",
+)
 @json_option
 @log_option
 def demo_command(seed: int, order_count: int, ledger: str, as_json_: bool) -> int:

@@ -12,14 +12,18 @@ __all__ = ["init_command"]
 
 
 @click.command("init", epilog="Example: fillbook init sber.toml")
-@click.argument("file", default=CONFIGURATION)
+@click.argument("file", required=False)
+@click.option("--config", metavar="FILE", help="The same FILE, by the name other verbs give it.")
 @json_option
-def init_command(file: str, as_json_: bool) -> int:
+def init_command(file: str | None, config: str | None, as_json_: bool) -> int:
     """Write a commented configuration to FILE (default: fillbook.toml).
 
     It says every key with its default, and trades on paper.  A file that is
     there already is never touched.
     """
+    if file is not None and config is not None:
+        raise click.UsageError("FILE and --config both name the file to write: give one of them")
+    file = file or config or CONFIGURATION
     data = template().encode()
     try:
         with open(file, "xb") as stream:

@@ -10,7 +10,7 @@ key, with the nearest right word.  Secrets are never in the file, only where to 
 import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import Attribute, frozen
@@ -145,7 +145,7 @@ class RobotSettings:
 
     name: str = _key("robot", _text, "Goes into the ledger and into every log line.")
     ledger: str = _key("robot.ledger", _text, "Beside this file, unless the path is absolute.")
-    durability: str = _key(
+    durability: Literal["strict", "relaxed"] = _key(
         "strict", _one_of("strict", "relaxed"),
         "strict: nothing acknowledged is lost; relaxed: a power cut may cost a tail.",
     )  # fmt: skip

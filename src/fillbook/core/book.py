@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol
 
+from fillbook.core.agreement import AGREEMENT_EVENTS, Agreement
 from fillbook.core.control import CONTROL_EVENTS, Control
 from fillbook.core.events import (
     Event,
@@ -91,6 +92,7 @@ class Book:
         context: Where the latest definition, mark and statement of each thing stand in the log.
         positions: Every position that ever moved.
         control: What the robot may do: halts, line, queue.
+        agreement: Since when book and broker agree.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Book:
         self.context: dict[str, int] = {}
         self.positions = PositionBook()
         self.control = Control()
+        self.agreement = Agreement()
         self._history = history
         self._keep_closed = keep_closed
         self._orders: dict[int, Order] = {}
@@ -148,6 +151,8 @@ class Book:
             self.context[f"reported:{event.account_id}:{event.instrument_id}"] = record.seq
         elif isinstance(event, CONTROL_EVENTS):
             self.control.apply(record.seq, event)
+        elif isinstance(event, AGREEMENT_EVENTS):
+            self.agreement.apply(record.seq, event)
         self.positions.apply(record.seq, record.stream, record.position, event)
 
     def _apply_order(self, seq: int, stream: int, event: OrderEvent) -> None:

@@ -48,6 +48,7 @@ from fillbook.core.operator_events import (
     PositionAdjusted,
     TailLossAccepted,
 )
+from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
 from fillbook.core.robot_events import (
     CallbackFailed,
     FeedbackCounted,
@@ -77,6 +78,7 @@ EVENT_TYPES: dict[tuple[str, int], type[Event]] = {
         RobotStarted, RobotStopped, LineLost, LineRestored, HaltDeclared, HaltLifted,
         OrderQueued, QueuedOrderDropped, CallbackFailed, FeedbackCounted,
         CancelAllRequested, OrderResolved, PositionAdjusted, TailLossAccepted,
+        BookReconciled, PositionAdopted,
     )
 }  # fmt: skip
 """Every (type, version) ever released."""

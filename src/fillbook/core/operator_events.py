@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from fillbook.core.events import Event
+from fillbook.core.event import Event
 
 __all__ = ["CancelAllRequested", "OrderResolved", "PositionAdjusted", "TailLossAccepted"]
 

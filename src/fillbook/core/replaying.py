@@ -9,13 +9,13 @@ The result is the book that `Book.apply` builds record by record.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fillbook.core.book import Book, History
+from fillbook.core.book import Book, History, Recorded
 from fillbook.core.events import OrderEvent
 from fillbook.core.exact import unscaled
 from fillbook.core.lifecycle import INITIAL, TRIGGERS, Lifecycle
 from fillbook.core.values import CLOSED, OrderStatus
 
-__all__ = ["book_state", "replay", "restore"]
+__all__ = ["book_state", "fork_book", "replay", "restore"]
 
 _Row = tuple[Any, ...]
 
@@ -112,6 +112,7 @@ def book_state(book: Book) -> dict[str, Any]:
         "open": {str(stream): str(status) for stream, status in sorted(book.open.items())},
         "context": sorted([*book.context.values(), *book.control.since.values()]),
         "positions": book.positions.state(),
+        "agreement": book.agreement.state(),
     }
 
 
@@ -121,6 +122,25 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
     for seq in state["context"]:
         book.apply_other(history.record(seq))
     book.positions.restore(state["positions"])
+    last_seq = state["agreement"]["last_seq"]
+    last = history.record(last_seq).event if last_seq else None
+    book.agreement.restore(state["agreement"], last)
     book.open = {int(stream): OrderStatus(status) for stream, status in state["open"].items()}
     book.seq = state["seq"]
     return book
+
+
+def fork_book(book: Book, history: History, later: Iterable[Recorded] = ()) -> Book:
+    """Return a book equal to *book* that goes its own way; *book* stays as it is.
+
+    It costs what a snapshot costs, open orders and positions: closed orders, and what open ones
+    hold beyond their status, are folded again when somebody asks for them.
+
+    Args:
+        history: Has the records that *book* was folded of, and from then on what the fork is given.
+        later: What *history* has after `book.seq` already, in sequence; it is applied.
+    """
+    fork = restore(book_state(book), history)
+    for record in later:
+        fork.apply(record)
+    return fork

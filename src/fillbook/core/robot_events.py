@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from fillbook.core.events import Event
+from fillbook.core.event import Event
 from fillbook.core.values import Side
 
 __all__ = [

@@ -114,7 +114,9 @@ class Door:
             return _no("REFUSED", str(exc))
         except FillbookError as exc:
             return _no("FAILED", str(exc))
-        except Exception as exc:  # our mistake must not close the door
+        except Exception as exc:
+            # A mistake of ours may raise anything, and must not end the way in for an operator: it
+            # is logged with its traceback, and the peer is told.
             _LOG.exception("the door: a question failed")
             return _no("FAILED", f"the robot could not do it ({type(exc).__name__}: {exc})")
 

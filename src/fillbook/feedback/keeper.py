@@ -10,11 +10,13 @@ from attrs import define, field
 
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
-from fillbook.core.commands import CancelOrder
+from fillbook.core.commands import CancelOrder, SubmitOrder
 from fillbook.core.events import Event, OrderEvent
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import FillPolicy
+from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
+from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import OrderStatus, Source
 from fillbook.errors import StorageFailed
 from fillbook.feedback.recorder import Judgement, Recorder
@@ -108,6 +110,32 @@ class Keeper:
         return self._commit(
             lambda recorder: recorder.note_adjustment(event), actor, Source.OPERATOR, feedback=False
         )
+
+    def reconcile(
+        self,
+        run: BookReconciled,
+        raw: bytes,
+        adoptions: Sequence[tuple[PositionAdopted, SubmitOrder | None]] = (),
+        halts: Sequence[HaltDeclared] = (),
+    ) -> list[Order]:
+        """Record a comparison with all that it led to, at once; return the orders to be sent.
+
+        Raises `StorageFailed` where it cannot be made durable: then nothing of it happened.
+        """
+        made: list[Judgement] = []
+
+        def note(recorder: Recorder) -> Judgement:
+            judgement, made[:] = recorder.note_reconciled(run, raw, adoptions, halts)
+            return judgement
+
+        is_risky = any(order is not None for _, order in adoptions)
+        if is_risky:
+            self._commit(note, "RECONCILER", Source.RECONCILED, feedback=False)
+        else:
+            self._feedback(note, "RECONCILER", Source.RECONCILED)
+        orders = [judgement.order for judgement in made]
+        assert all(judgement.outcome == "RECORDED" for judgement in made), "an id of it was taken"
+        return [order for order in orders if order is not None]
 
     def take_news(self) -> list[News]:
         """Return what became durable since the last call."""

@@ -25,7 +25,6 @@ class Questions:
 
     Attributes:
         poll_ns: When all open orders are to be asked about next.
-        positions_ns: When the account's positions are to be asked for next.
     """
 
     def __init__(self, work: Work, requests: Requests) -> None:
@@ -33,7 +32,6 @@ class Questions:
         self._requests = requests
         self._fills_known_ns = 0
         self.poll_ns = 0
-        self.positions_ns = 0
 
     # ---- one order
 
@@ -139,10 +137,6 @@ class Questions:
         concern an order that was closed long ago.
         """
         work = self._work
-        if now >= self.positions_ns:
-            self.positions_ns = now + work.settings.position_ns
-            if work.capabilities.has_positions:
-                self._want_once(Call("positions"))
         if now < self.poll_ns:
             return
         self.poll_ns = now + work.interval_ns(now)

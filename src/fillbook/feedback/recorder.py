@@ -44,7 +44,9 @@ from fillbook.core.exact import plain
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
+from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
 from fillbook.core.reports import (
+    BalanceReport,
     CancelReject,
     CashReport,
     CommissionReport,
@@ -54,7 +56,9 @@ from fillbook.core.reports import (
     PositionReport,
     Report,
     SplitReport,
+    TransferReport,
 )
+from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import Side, Source
 from fillbook.feedback.eventlog import log_event
 from fillbook.log.port import LEDGER_STREAM, Actor, Draft, Record
@@ -176,6 +180,30 @@ class Recorder:
         number = self.book.positions.number(event.account_id, event.instrument_id) or 0
         return self._append_other(event, position=number)
 
+    def note_reconciled(
+        self,
+        run: BookReconciled,
+        raw: bytes,
+        adoptions: Sequence[tuple[PositionAdopted, SubmitOrder | None]],
+        halts: Sequence[HaltDeclared],
+    ) -> tuple[Judgement, list[Judgement]]:
+        """Append a comparison with all that it led to; *raw* is what the broker said.
+
+        Returns what came of the run itself, and of each order that trades an adoption back.
+        """
+        self._message, self._cause = Message(0, run.type, None, raw), None
+        judgement = self._append_other(run, LEDGER_STREAM)
+        orders: list[Judgement] = []
+        for adoption, order in adoptions:
+            number = self.book.positions.number(adoption.account_id, adoption.instrument_id) or 0
+            key = f"adjust:{adoption.adjustment_id}"
+            self._append_other(adoption, key=key, position=number)
+            if order is not None:
+                orders.append(self._command(order))
+        for halt in halts:
+            self._append_other(halt, LEDGER_STREAM)
+        return judgement, orders
+
     def concerned(self, message: Message) -> Order | None:
         """Return the order that *message* speaks of as the book stands; nothing is decided."""
         content = message.content
@@ -291,6 +319,10 @@ class Recorder:
             return self._split(report)
         if isinstance(report, CashReport):
             return self._cash(report)
+        if isinstance(report, TransferReport):
+            return self._transfer(report)
+        if isinstance(report, BalanceReport):  # a sum of what is told one by one: only compared
+            return Judgement("balance", "DUPLICATE")
         if isinstance(report, MarkReport):
             if self.book.marks.get(report.instrument_id) == report.px:
                 return Judgement("mark", "DUPLICATE")
@@ -365,6 +397,20 @@ class Recorder:
             amount=report.amount,
             currency=report.currency,
             reason=report.reason,
+            **_times(report),
+        )
+        number = self.book.positions.number(report.account_id, report.instrument_id) or 0
+        return self._append_once(key, event, number)
+
+    def _transfer(self, report: TransferReport) -> Judgement:
+        key = f"transfer:{report.account_id}:{report.instrument_id}:{report.transfer_id}"
+        event = PositionAdjusted(
+            account_id=report.account_id,
+            instrument_id=report.instrument_id,
+            adjusted_qty=report.transferred_qty,
+            by="the venue",
+            reason=f"transfer {report.transfer_id}",
+            px=report.px,
             **_times(report),
         )
         number = self.book.positions.number(report.account_id, report.instrument_id) or 0

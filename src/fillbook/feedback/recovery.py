@@ -22,6 +22,7 @@ class Recovery:
 
     Attributes:
         waits_for: The questions that trading waits for; empty while it goes on.
+        is_recovered: Every one of them was answered since the start, or since the line was lost.
     """
 
     def __init__(
@@ -33,21 +34,22 @@ class Recovery:
         self._questions = questions
         self._requests = requests
         self.waits_for: set[Call] = set()
+        self.is_recovered = False
 
     def begin(self, now: int) -> None:
         """Ask what became of everything, before anything new is sent."""
-        self._work.schedule.is_open = False
+        self._work.schedule.is_open = self.is_recovered = False
         self._failures.clear()
         self.waits_for.update(self._questions.catch_up("recovery"))
         if not self.waits_for:
-            self._open(now)
+            self._recovered(now)
 
     def settled(self, call: Call, now: int) -> None:
         """Take note that *call* was answered; after the last question trading goes on."""
         if call in self.waits_for:
             self.waits_for.discard(call)
             if not self.waits_for and self._work.line.is_up:
-                self._open(now)
+                self._recovered(now)
 
     def ask_again(self, call: Call, problem: str, now: int) -> None:
         """Put a question of the recovery again: trading waits for it.
@@ -65,12 +67,25 @@ class Recovery:
                 reason = f"order {order.client_order_id} cannot be asked about: {problem}"
                 self._safeguards.halt(order.instrument_id, "UNANSWERED", reason, now)
                 if not self.waits_for:
-                    self._open(now)
+                    self._recovered(now)
                 return
         again = Call(call.kind, order=call.order, stream=call.stream, since=call.since,
                      purpose="recovery", not_before=now + work.line.wait_ns())  # fmt: skip
         if work.line.is_up:
             self.waits_for.add(work.schedule.want(again))
+
+    def _recovered(self, now: int) -> None:
+        """Go on to the task, and to trading as soon as that allows it."""
+        self.is_recovered = True
+        self._work.task.begin(now)
+        self.open_if_ready(now)
+
+    def open_if_ready(self, now: int) -> None:
+        """Trade where nothing stands in the way any more."""
+        work = self._work
+        is_waiting = not self.is_recovered or not work.task.is_ready
+        if not work.schedule.is_open and not is_waiting and work.line.is_up:
+            self._open(now)
 
     def _open(self, now: int) -> None:
         """Trade: first what waited, then what policies ask for."""
@@ -114,11 +129,13 @@ class Recovery:
         work = self._work
         work.keeper.note_other(LineLost(ts_event=now, problem=problem))
         work.schedule.is_open, work.schedule.is_probing = False, True
+        self.is_recovered = False
         for call in work.schedule.clear():
             work.schedule.withdraw(call)
             if call.is_intent:
                 self._requests.failed(call, NotSent(problem), problem, now)
         self.waits_for.clear()
+        work.task.line_lost(problem, now)
 
     def line_answered(self, now: int) -> None:
         """Take note that the broker answered; a line that was down is back by that."""

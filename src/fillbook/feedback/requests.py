@@ -41,13 +41,17 @@ class Requests:
 
     def send(self, command: SubmitOrder, now: int) -> Order:
         """Record a new order and have it sent."""
+        order = self._work.intend("order", command)
+        self.send_recorded(order, command, now)
+        return order
+
+    def send_recorded(self, order: Order, command: SubmitOrder, now: int) -> None:
+        """Have an order sent that is on record already."""
         work = self._work
-        order = work.intend("order", command)
         watch = work.watch(order, now)
         watch.ask_ns = now + work.settings.poll_ns
         call = Call("submit", command=command, order=ref_of(order), stream=order.stream)
         work.schedule.want(call)
-        return order
 
     def replace(
         self,
@@ -162,24 +166,22 @@ class Requests:
         for request_id, request in unanswered_requests(order):
             if request.kind != "REPLACE":
                 continue
-            ids = {
-                "client_order_id": request_id,
-                "orig_client_order_id": request.orig_client_order_id,
-            }
             content: OrderReport | CancelReject
             if _has_terms(order, request):
                 content = OrderReport(
+                    client_order_id=request_id,
+                    orig_client_order_id=request.orig_client_order_id,
                     exec_type=ExecType.REPLACED,
                     order_qty=request.order_qty,
                     limit_px=request.limit_px,
                     stop_px=request.stop_px,
-                    **ids,  # type: ignore[arg-type]
                 )
             else:
                 content = CancelReject(
+                    client_order_id=request_id,
+                    orig_client_order_id=request.orig_client_order_id,
                     reason="NEVER_ARRIVED",
                     text="the order was looked up later and has other terms",
-                    **ids,  # type: ignore[arg-type]
                 )
             kind = "report" if isinstance(content, OrderReport) else "cancel_reject"
             work.record(Message(0, kind, content, b""), Source.INFERRED, now)

@@ -167,6 +167,8 @@ class Runner:
             with self.step() as now:
                 what(now)
         except Exception as exc:
+            # Besides the log's errors this is any mistake of ours: on a thread of the broker's or
+            # of our own it would end unseen, and the robot would trade on without a tracker.
             _LOG.critical("the robot stops: %s", exc, exc_info=not isinstance(exc, FillbookError))
             with self.lock:
                 self.trouble = self.trouble or exc
@@ -224,7 +226,9 @@ class Runner:
             return
         try:
             messages = self._make(call)
-        except Exception as exc:  # whatever a broker raises is its failure, not ours
+        except Exception as exc:
+            # A broker is anybody's code over anybody's library: whatever it raises is its failure,
+            # proves nothing about the order, and is passed on as such.
             error = exc
             self._guarded(lambda now: self.tracker.failed(call, error, now))
         else:

@@ -24,7 +24,6 @@ class Settings:
     Attributes:
         poll_ns: Every open order is asked about this often; a third of it while a stream that
             should be there is silent, twice as long while it tells.
-        position_ns: How often positions are compared.
         call_timeout_ns: What has no answer by then counts as unanswered.
         ask_again_ns: The wait before an unanswered order is asked about again; doubles each time.
         most_wait_ns: No wait grows beyond this.
@@ -45,7 +44,6 @@ class Settings:
     """
 
     poll_ns: int = field(default=30 * SECOND, validator=_positive)
-    position_ns: int = field(default=300 * SECOND, validator=_positive)
     call_timeout_ns: int = field(default=10 * SECOND, validator=_positive)
     ask_again_ns: int = field(default=SECOND // 2, validator=_positive)
     most_wait_ns: int = field(default=30 * SECOND, validator=_positive)

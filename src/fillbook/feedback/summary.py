@@ -3,6 +3,7 @@
 from typing import Any
 
 from fillbook.core.book import Book
+from fillbook.core.exact import plain
 from fillbook.core.orders import Order
 from fillbook.core.times import time_text
 from fillbook.core.values import OrderStatus
@@ -11,19 +12,26 @@ from fillbook.feedback.watching import is_unanswered, unanswered_requests
 
 __all__ = ["halts", "summary", "summary_at_rest"]
 
+_SET_RIGHT = ("ADOPT", "RESTORE")
+
 
 def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[str, Any]:
     """Return how *tracker* stands at *now*.
 
-    Keys: `state` (`TRADING`, `RECOVERING`, `OFFLINE`, `STOPPED`), `problem`, `active_orders`,
+    Keys: `state` (`TRADING`, `RECOVERING`, `RECONCILING`, `OFFLINE`, `STOPPED`), `problem`, `active_orders`,
     `unknown_orders`, `unanswered_requests`, `in_flight`, `queued_orders`, `gaps`, `online`,
-    `since`, `stream`, `last_heard`, `last_answer`, `halts`, `head_seq`.
+    `since`, `stream`, `last_heard`, `last_answer`, `last_checks`, `positions_in_sync` (book and
+    broker hold the same; None before they were compared), `positions_since` (since when),
+    `positions_checked`, `positions_outcome` (of the last comparison), `position_differences` (by
+    instrument, what the broker holds more), `positions_unconfirmed`, `task`, `halts`, `head_seq`.
     """
-    book, line, agreement = tracker.book, tracker.line, tracker.agreement
+    book, line = tracker.book, tracker.line
     open_orders = list(book.open_orders())
     state = "TRADING" if tracker.schedule.is_open else "RECOVERING"
     if not line.is_up:
         state = "OFFLINE"
+    elif state == "RECOVERING" and not tracker.task.is_ready:
+        state = "RECONCILING"
     if trouble is not None or tracker.is_stopping:
         state = "STOPPED"
     problem = str(trouble) if trouble is not None else tracker.keeper.storage_problem
@@ -42,9 +50,7 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
         "last_heard": time_text(line.heard_ns) if line.heard_ns else None,
         "last_answer": time_text(line.answer_ns) if line.answer_ns else None,
         "last_checks": {kind: time_text(ns) for kind, ns in sorted(tracker.checked_ns.items())},
-        "positions_in_sync": agreement.is_so,
-        "positions_since": time_text(agreement.since_ns) if agreement.since_ns else None,
-        "position_differences": agreement.differences,
+        **_agreement(book),
         "halts": halts(book),
         "head_seq": book.seq,
     }
@@ -71,11 +77,26 @@ def summary_at_rest(book: Book) -> dict[str, Any]:
         "last_heard": None,
         "last_answer": None,
         "last_checks": {},
-        "positions_in_sync": None,
-        "positions_since": None,
-        "position_differences": {},
+        **_agreement(book),
         "halts": halts(book),
         "head_seq": book.seq,
+    }
+
+
+def _agreement(book: Book) -> dict[str, Any]:
+    """Return since when book and broker agree, as far as the ledger tells."""
+    agreement = book.agreement
+    last = agreement.last
+    left = () if last is None else last.gaps
+    return {
+        "positions_in_sync": agreement.is_so,
+        "positions_since": time_text(agreement.since_ns) if agreement.since_ns else None,
+        "positions_checked": None if last is None or not last.ts_event else time_text(last.ts_event),
+        "positions_outcome": None if last is None else last.outcome,
+        "position_differences": {
+            gap.instrument_id: plain(gap.gap_qty) for gap in left if gap.action not in _SET_RIGHT
+        },
+        "positions_unconfirmed": sorted({key[1] for key in agreement.unconfirmed}),
     }
 
 

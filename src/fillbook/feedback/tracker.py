@@ -24,7 +24,6 @@ from fillbook.core.orders import Order
 from fillbook.core.robot_events import FeedbackCounted, RobotStarted, RobotStopped
 from fillbook.core.values import Source
 from fillbook.errors import BadRequest, OfflineRefused, RobotClosed, StorageFailed
-from fillbook.feedback.agreement import Agreement
 from fillbook.feedback.early import Early
 from fillbook.feedback.gate import refuse_if_halted
 from fillbook.feedback.keeper import Keeper
@@ -37,9 +36,13 @@ from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call, Schedule
 from fillbook.feedback.settings import Settings
 from fillbook.feedback.watching import is_unanswered, unanswered_requests
+from fillbook.feedback.task import Task
 from fillbook.feedback.work import Work, storable
 
 __all__ = ["Tracker"]
+
+_COMPARED = ("positions", "cash")
+"""What the broker says it holds moves nothing: it is compared, and kept with the comparison."""
 
 
 class Tracker:
@@ -50,7 +53,6 @@ class Tracker:
         questions: What is asked, and what the answers tell.
         recovery: Whether trading goes on.
         safeguards: The rules that halt it.
-        agreement: Whether book and broker hold the same.
         early: What the stream told of an order before its submission was answered.
     """
 
@@ -69,7 +71,6 @@ class Tracker:
         self.questions = Questions(self._work, self.requests)
         self.recovery = Recovery(self._work, self.questions, self.requests, self.safeguards)
         self.early = Early(self._work)
-        self.agreement = Agreement(self._work)
         self.is_started = False
         self._count_ns = 0
 
@@ -97,6 +98,21 @@ class Tracker:
     def schedule(self) -> Schedule:
         """The calls that wait and those under way."""
         return self._work.schedule
+
+    @property
+    def task(self) -> Task:
+        """What is done beside the loop."""
+        return self._work.task
+
+    @task.setter
+    def task(self, task: Task) -> None:
+        assert not self.is_started, "a task is there from the start"
+        self._work.task = task
+
+    @property
+    def work(self) -> Work:
+        """What the parts of the loop work on; for a task that works on it too."""
+        return self._work
 
     @property
     def line(self) -> Line:
@@ -166,6 +182,7 @@ class Tracker:
             work.schedule.withdraw(call)
             if call.kind in ("submit", "replace"):  # a cancel is sent at the next start
                 self.requests.held_back(call, "the robot stopped first", now)
+        work.task.line_lost("the robot stopped first", now)
         self._count(now)
         work.keeper.note_other(
             RobotStopped(
@@ -276,6 +293,8 @@ class Tracker:
         work = self._work
         if not work.line.is_up:
             return f"{work.capabilities.name} cannot be reached ({work.line.problem})"
+        if not work.task.is_ready:
+            return f"book and {work.capabilities.name} are still being compared"
         return f"{work.capabilities.name} is still being asked what became of earlier orders"
 
     # ---- what comes in
@@ -310,10 +329,11 @@ class Tracker:
         was_over = call.is_over
         work.schedule.finish(call)
         found: set[int] = set()
-        for message in messages:
-            judgement = work.record(message, Source.POLL, now)
-            if judgement.order is not None:
-                found.add(judgement.order.stream)
+        if call.kind not in _COMPARED and call.purpose != "look":
+            for message in messages:
+                judgement = work.record(message, Source.POLL, now)
+                if judgement.order is not None:
+                    found.add(judgement.order.stream)
         self.early.read_again(now)
         if not call.is_intent:
             work.counts["polls"] += 1
@@ -325,12 +345,12 @@ class Tracker:
             self.requests.answered(call, now)
         elif call.kind == "look_up":
             self.questions.looked_up(call, call.stream in found, now)
-        elif call.kind == "positions":
-            if not self.agreement.compare(call, messages, now):
-                self.questions.positions_ns = now + work.settings.poll_ns // 6
-        else:
+        elif call.kind in ("open_orders", "fills_since") and call.purpose != "look":
             self.questions.listed(call, found, now)
+        if call.purpose in ("task", "look"):
+            work.task.answered(call, messages, now)
         self.recovery.settled(call, now)
+        self.recovery.open_if_ready(now)
 
     def failed(self, call: Call, error: BaseException, now: int) -> None:
         """Take the failure of *call*: evidence where it is a refusal, else only that it failed."""
@@ -347,6 +367,8 @@ class Tracker:
                 self.recovery.settled(call, now)
             elif call in self.recovery.waits_for:  # a question that is refused tells nothing
                 self.recovery.ask_again(call, _in_words(error), now)
+            if call.purpose in ("task", "look") and not was_over:
+                work.task.failed(call, _in_words(error), now)
             return
         if was_over:
             return
@@ -359,6 +381,8 @@ class Tracker:
             work.watches[call.stream].ask_later(now, work.settings.most_wait_ns)
         if call in self.recovery.waits_for:
             self.recovery.ask_again(call, problem, now)
+        if call.purpose in ("task", "look"):
+            work.task.failed(call, problem, now)
 
     def held_back(self, call: Call, why: str, now: int) -> None:
         """Take note that *call* was not made after all: what it would have sent never left."""
@@ -384,6 +408,9 @@ class Tracker:
         for watch in [w for w in work.watches.values() if w.ask_ns <= now]:
             self.questions.ask(watch, now)
         self.early.read_again(now)
+        if self.recovery.is_recovered and not work.is_stopping:
+            work.task.tick(now)
+            self.recovery.open_if_ready(now)
         self._tend(now)
         if now >= self._count_ns:
             self._count(now)
@@ -399,7 +426,10 @@ class Tracker:
             if not self.recovery.is_probing():
                 moments.append(work.line.try_ns)
         elif not work.is_stopping:
-            moments += [self.questions.poll_ns, self.questions.positions_ns]
+            moments.append(self.questions.poll_ns)
+            task_ns = work.task.due_ns()
+            if task_ns is not None:
+                moments.append(task_ns)
         moments += [w.ask_ns for w in work.watches.values()] if work.line.is_up else []
         moments += [queued.valid_until for queued in work.book.control.queued.values()]
         return min(moments)

@@ -22,6 +22,7 @@ from fillbook.feedback.line import Line
 from fillbook.feedback.recorder import Judgement
 from fillbook.feedback.schedule import Call, Schedule
 from fillbook.feedback.settings import Settings
+from fillbook.feedback.task import Idle, Task
 from fillbook.feedback.watching import Watch
 
 __all__ = ["Work", "storable"]
@@ -40,6 +41,7 @@ class Work:
         counts: What added nothing, by outcome, and how many answers there were.
         checked_ns: When each kind of question was last answered.
         is_stopping: No new intents are taken.
+        task: What else is done beside the loop.
         look_at: Told of every order that something was recorded about, with the events.
     """
 
@@ -54,6 +56,7 @@ class Work:
     counts: dict[str, int] = field(factory=lambda: {"DUPLICATE": 0, "STALE": 0, "polls": 0})
     checked_ns: dict[str, int] = field(factory=dict)
     is_stopping: bool = False
+    task: Task = field(factory=Idle)
     look_at: Callable[[Order, Iterable[Event], int], None] = lambda order, events, now: None
 
     def __attrs_post_init__(self) -> None:

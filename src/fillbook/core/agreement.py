@@ -1,0 +1,84 @@
+"""Hold since when book and broker agree; the fold of what comparing them gave."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+
+from fillbook.core.events import Event
+from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
+
+__all__ = ["AGREEMENT_EVENTS", "Agreement", "Key"]
+
+AGREEMENT_EVENTS = (BookReconciled, PositionAdopted)
+
+Key = tuple[str, str]
+"""(account_id, instrument_id)."""
+
+_AGREES = ("AGREED", "ADOPTED")
+
+
+@define
+class Agreement:
+    """What is known of it as of the last record applied.
+
+    Attributes:
+        last: The last run; None before the first.
+        last_seq: Its seq.
+        point_seq, point_ns: The agreed point: the last run that left nothing open, and when that
+            began (ns since 1970, UTC).  All before it is accounted for.  0 where there was none.
+        since_ns: Since when every run has agreed; None while book and broker do not.
+        unconfirmed: Positions that were adopted and that no run has found to agree since, with the
+            seq of the adoption.
+    """
+
+    last: BookReconciled | None = None
+    last_seq: int = 0
+    point_seq: int = 0
+    point_ns: int = 0
+    since_ns: int | None = None
+    unconfirmed: dict[Key, int] = field(factory=dict)
+
+    @property
+    def is_so(self) -> bool | None:
+        """Book and broker hold the same; None before it was ever looked at."""
+        return None if self.last is None else self.since_ns is not None
+
+    def apply(self, seq: int, event: Event) -> None:
+        """Take in the next event; those of no concern are passed over."""
+        if isinstance(event, PositionAdopted):
+            self.unconfirmed[event.account_id, event.instrument_id] = seq
+        elif isinstance(event, BookReconciled):
+            self._compared(seq, event)
+
+    def _compared(self, seq: int, run: BookReconciled) -> None:
+        self.last, self.last_seq = run, seq
+        if run.outcome == "UNANSWERED":  # it tells nothing, neither that they differ
+            return
+        # A run comes before its own adoptions: what is unconfirmed here is from earlier ones.
+        left = {(gap.account_id, gap.instrument_id) for gap in run.gaps}
+        for key in [key for key in self.unconfirmed if key not in left]:
+            del self.unconfirmed[key]
+        if run.outcome in _AGREES:
+            self.point_seq, self.point_ns = seq, run.started
+            if self.since_ns is None:
+                self.since_ns = run.ts_event
+        elif run.outcome == "DIFFERS":
+            self.since_ns = None
+
+    def state(self) -> dict[str, Any]:
+        """Return everything but the last run itself as data that JSON can hold."""
+        return {
+            "last_seq": self.last_seq,
+            "point": [self.point_seq, self.point_ns],
+            "since_ns": self.since_ns,
+            "unconfirmed": [[*key, seq] for key, seq in sorted(self.unconfirmed.items())],
+        }
+
+    def restore(self, state: Mapping[str, Any], last: Event | None) -> None:
+        """Take over what `state` returned, with the *last* run read again from the log."""
+        assert last is None or isinstance(last, BookReconciled)
+        self.last, self.last_seq = last, state["last_seq"]
+        self.point_seq, self.point_ns = state["point"]
+        self.since_ns = state["since_ns"]
+        self.unconfirmed = {(account, name): seq for account, name, seq in state["unconfirmed"]}

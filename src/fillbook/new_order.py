@@ -1,0 +1,134 @@
+"""Say what a robot wants to trade, in amounts that are exactly what was typed."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from attrs import frozen
+
+from fillbook.core.exact import decimal_of
+from fillbook.core.policies import PartialFills
+from fillbook.core.values import Side
+from fillbook.errors import BadRequest, BadValue
+
+__all__ = ["Amount", "NewOrder", "amount_of", "positive_of"]
+
+Amount = str | int | Decimal
+
+
+@frozen(kw_only=True)
+class NewOrder:
+    """What a robot wants to trade; made by `market`, `limit`, `stop` or `stop_limit`.
+
+    Amounts are decimal text, `int` or `Decimal`; a float is refused, it is not what was typed.
+
+    Attributes:
+        side: `BUY`, `SELL` or `SELL_SHORT`.
+        order_qty: Base units, > 0.
+        limit_px, stop_px: Quote per base unit.
+        time_in_force: `DAY`, `GTC`, `IOC`, `FOK`, or `GTD` with `expire_time` (ns since 1970, UTC).
+        account_id, partial_fills: None takes those of the robot's settings; see `PartialFills`.
+        client_order_id: Its id; None has one made in the form that the broker takes.
+    """
+
+    instrument_id: str
+    side: Side
+    order_type: str
+    order_qty: Decimal
+    limit_px: Decimal | None = None
+    stop_px: Decimal | None = None
+    time_in_force: str = "DAY"
+    expire_time: int | None = None
+    account_id: str | None = None
+    partial_fills: PartialFills | None = None
+    client_order_id: str | None = None
+
+    @classmethod
+    def market(cls, instrument_id: str, side: str, order_qty: Amount, **more: Any) -> "NewOrder":
+        """Return an order at whatever price there is."""
+        return cls._made(instrument_id, side, "MARKET", order_qty, None, None, more)
+
+    @classmethod
+    def limit(
+        cls, instrument_id: str, side: str, order_qty: Amount, limit_px: Amount, **more: Any
+    ) -> "NewOrder":
+        """Return an order at *limit_px* or better."""
+        return cls._made(instrument_id, side, "LIMIT", order_qty, limit_px, None, more)
+
+    @classmethod
+    def stop(
+        cls, instrument_id: str, side: str, order_qty: Amount, stop_px: Amount, **more: Any
+    ) -> "NewOrder":
+        """Return an order at whatever price there is once *stop_px* is reached."""
+        return cls._made(instrument_id, side, "STOP", order_qty, None, stop_px, more)
+
+    @classmethod
+    def stop_limit(
+        cls, instrument_id: str, side: str, order_qty: Amount, stop_px: Amount, limit_px: Amount,
+        **more: Any,
+    ) -> "NewOrder":  # fmt: skip
+        """Return an order at *limit_px* or better once *stop_px* is reached."""
+        return cls._made(instrument_id, side, "STOP_LIMIT", order_qty, limit_px, stop_px, more)
+
+    @classmethod
+    def _made(
+        cls,
+        instrument_id: str,
+        side: str,
+        order_type: str,
+        order_qty: Amount,
+        limit_px: Amount | None,
+        stop_px: Amount | None,
+        more: Mapping[str, Any],
+    ) -> "NewOrder":
+        terms = dict(more)
+        partial_fills = terms.pop("partial_fills", None)
+        time_in_force = terms.get("time_in_force", "DAY")
+        if time_in_force not in _TIMES_IN_FORCE:
+            raise BadRequest(
+                f"time_in_force {time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}"
+            )
+        if (time_in_force == "GTD") != (terms.get("expire_time") is not None):
+            raise BadRequest("expire_time and time_in_force GTD go together")
+        if side not in Side.__members__:
+            raise BadRequest(f"side {side!r} is none of {_in_line(Side)}")
+        if isinstance(partial_fills, str):
+            try:
+                partial_fills = PartialFills.parse(partial_fills)
+            except ValueError as exc:
+                raise BadRequest(f"partial_fills: {exc}") from exc
+        return cls(
+            instrument_id=instrument_id,
+            side=Side(side),
+            order_type=order_type,
+            order_qty=positive_of("order_qty", order_qty),
+            limit_px=None if limit_px is None else amount_of("limit_px", limit_px),
+            stop_px=None if stop_px is None else amount_of("stop_px", stop_px),
+            partial_fills=partial_fills,
+            **terms,
+        )
+
+
+_TIMES_IN_FORCE = ("DAY", "GTC", "IOC", "FOK", "GTD")
+
+
+def _in_line(words: Any) -> str:
+    return ", ".join(map(str, words))
+
+
+def amount_of(name: str, value: Amount) -> Decimal:
+    """Return *value* as the `Decimal` that it says; `BadRequest` naming *name* where it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise BadRequest(f"{name} is {value!r}: give an amount as text, int or Decimal")
+    try:
+        return decimal_of(str(value))
+    except BadValue as exc:
+        raise BadRequest(f"{name}: {exc.problem}") from exc
+
+
+def positive_of(name: str, value: Amount) -> Decimal:
+    """Return the same of an amount that must be above 0."""
+    amount = amount_of(name, value)
+    if amount <= 0:
+        raise BadRequest(f"{name} is {amount}: it must be above 0")
+    return amount

@@ -1,0 +1,18 @@
+"""Hold everything that a robot's owner chose about reconciliation."""
+
+from attrs import frozen
+
+from fillbook.reconcile.policies import Policies
+from fillbook.reconcile.reconciler import Rhythm
+from fillbook.reconcile.run import Patience
+
+__all__ = ["Choices"]
+
+
+@frozen(kw_only=True)
+class Choices:
+    """What is done about differences, how long a run takes over it, and when there is one."""
+
+    policies: Policies = Policies()
+    patience: Patience = Patience()
+    rhythm: Rhythm = Rhythm()
