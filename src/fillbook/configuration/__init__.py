@@ -1,6 +1,7 @@
 """What a robot's owner has chosen: `fillbook.toml`, read, checked and explained."""
 
 from fillbook.configuration.factories import factory_at
+from fillbook.configuration.reading import parse_configuration, read_configuration
 from fillbook.configuration.secrets import Secret
 from fillbook.configuration.settings import (
     BrokerSettings,
@@ -8,12 +9,11 @@ from fillbook.configuration.settings import (
     FeedbackSettings,
     HaltSettings,
     PartialFillSettings,
+    ReconcileSettings,
     RobotSettings,
-    Tolerance,
-    parse_configuration,
-    read_configuration,
-    template,
+    ToleranceSettings,
 )
+from fillbook.configuration.template import template
 
 __all__ = [
     "BrokerSettings",
@@ -21,9 +21,10 @@ __all__ = [
     "FeedbackSettings",
     "HaltSettings",
     "PartialFillSettings",
+    "ReconcileSettings",
     "RobotSettings",
     "Secret",
-    "Tolerance",
+    "ToleranceSettings",
     "factory_at",
     "parse_configuration",
     "read_configuration",
