@@ -19,6 +19,9 @@ from fillbook.configuration import (
     template,
 )
 from fillbook.errors import BadInput
+from fillbook.reconcile.choices import Choices
+from fillbook.reconcile.policies import Size, Tolerance
+from fillbook.wiring.chosen import choices_of, policies_of
 
 
 def parsed(text: str) -> Configuration:
@@ -44,6 +47,7 @@ SECTIONS = {
     "broker": Configuration().broker,
     "feedback": Configuration().feedback,
     "partial_fills": Configuration().partial_fills,
+    "reconcile": Configuration().reconcile,
     "tolerance.default": Configuration().tolerance["default"],
     "halts": Configuration().halts,
 }
@@ -72,24 +76,27 @@ def test_what_the_template_comments_out_can_be_turned_on():
     assert configuration.broker.client == "mybot.api:make_client"
     assert configuration.broker.options["token"] == Secret(env="BROKER_TOKEN")
     assert configuration.partial_fills.minimum_qty == 10
-    assert configuration.tolerance_of("SBER").critical == 100
+    sber, policies = configuration.tolerance_of("SBER"), policies_of(configuration)
+    assert (sber.critical, sber.rounding) == (100, Decimal("0.001"))
+    assert policies.action("SBER", Size.MINOR) == "RESTORE"
+    assert policies.action("GAZP", Size.MINOR) == "ALERT"
 
 
 def test_all_sections_are_tested():
     assert {name.partition(".")[0] for name in SECTIONS} == {
         each.name for each in attrs.fields(Configuration)
     }
-    assert len(KEYS) == 25
+    assert len(KEYS) == 38
 
 
 def test_the_numbers_of_the_chapter_are_the_defaults():
     configuration = parsed("")
 
     assert configuration.feedback.poll_interval_s == 30
-    assert configuration.feedback.position_interval_s == 300
     assert configuration.feedback.call_timeout_s == 10
-    assert configuration.tolerance_of("ANY").rounding == Decimal("0.001")
-    assert configuration.tolerance_of("ANY").critical == 10
+    assert configuration.reconcile.interval_s == 300
+    limits = policies_of(configuration).limits("ANY", None, None)
+    assert (limits.rounding_qty, limits.critical_qty) == (Decimal("0.001"), 10)
     assert configuration.broker.kind == "paper"
 
 
@@ -113,7 +120,59 @@ def test_what_an_instrument_leaves_out_is_as_in_the_default():
     assert (tolerance.rounding, tolerance.critical, tolerance.unit) == (
         Decimal("0.5"), 2, "lot",
     )  # fmt: skip
-    assert configuration.tolerance_of("SBER").critical == 10
+    assert configuration.tolerance_of("SBER").critical is None
+
+
+# ---- reconciliation
+
+
+def test_what_is_left_out_is_what_reconciliation_does_by_itself():
+    """A robot without a file and one with an empty file are the same."""
+    assert choices_of(parsed("")) == choices_of(parsed(template())) == Choices()
+
+
+def test_an_instrument_says_what_is_its_own():
+    said = parsed(
+        "[reconcile]\non_rounding = 'alert'\non_minor = 'adopt'\non_critical = 'restore'\n"
+        "halts = 'all'\nmost_restore_qty = 5\nprice = 'mark'\n"
+        "[tolerance.default]\ncritical_value = 1000\nunit = 'lot'\ncritical = 3\n"
+        "[tolerance.SBER]\non_critical = 'halt'\nmost_restore_qty = 7\nprice = 'unknown'\n"
+        "[tolerance.GAZP]\nunit = 'step'\ncritical = 4\non_rounding = 'adopt'\n"
+    )
+
+    policies = policies_of(said)
+
+    actions = {
+        name: [str(policies.action(name, size)) for size in Size]
+        for name in ("SBER", "GAZP", "LKOH")
+    }
+    assert actions == {
+        "SBER": ["ALERT", "ADOPT", "HALT"],
+        "GAZP": ["ADOPT", "ADOPT", "RESTORE"],
+        "LKOH": ["ALERT", "ADOPT", "RESTORE"],
+    }
+    assert policies.halt_all
+    assert policies.most_restore_qty == {"default": 5, "SBER": 7}
+    assert policies.price_rule == {"default": "MARK", "SBER": "UNKNOWN"}
+    assert policies.tolerances == {
+        "default": Tolerance(critical=Decimal(3), unit="LOT", critical_value=Decimal(1000)),
+        "SBER": Tolerance(critical=Decimal(3), unit="LOT", critical_value=Decimal(1000)),
+        "GAZP": Tolerance(critical=Decimal(4), unit="STEP", critical_value=Decimal(1000)),
+    }
+
+
+def test_when_it_is_done():
+    said = parsed("[reconcile]\ninterval_s = 0.5\nat_start = false\npatience_s = 7\n")
+
+    choices = choices_of(said)
+
+    assert choices.rhythm.interval_ns == 500_000_000
+    assert not choices.rhythm.at_start
+    assert choices.patience.most_ns == 7_000_000_000
+    assert choices_of(parsed("[reconcile]\ninterval_s = 0\n")).rhythm.interval_ns is None
+
+
+# ---- what is wrong
 
 
 @pytest.mark.parametrize(
@@ -143,7 +202,22 @@ def test_what_an_instrument_leaves_out_is_as_in_the_default():
         ("[tolerance]\nrounding = 1", [":2: [tolerance] rounding", "[tolerance.default]"]),
         ("[tolerance.SBER]\nrounding = -1", [":2: [tolerance.SBER] rounding: -1 is negative"]),
         ("[tolerance.SBER]\nroundin = 1", [":2:", "did you mean rounding?"]),
-        ("[tolerance.SBER]\nrounding = 20", [":1: [tolerance.SBER] critical: 10 is less"]),
+        ("[tolerance.default]\ncritical = 10\n[tolerance.SBER]\nrounding = 20",
+         [":3: [tolerance.SBER] critical: 10 is less"]),
+        ("[tolerance.default]\nrounding = 2\ncritical = 1", [":3:", "1 is less than rounding, 2"]),
+        ("[tolerance.default]\ncritical = 5\n[tolerance.SBER]\nrounding = 1\nunit = 'lot'",
+         [":5: [tolerance.SBER] unit: critical in [tolerance.default] is counted in base"]),
+        ("[tolerance.default]\non_minor = 'adopt'", [":2:", "for one instrument", "[reconcile]"]),
+        ("[tolerance.SBER]\non_minor = 'adapt'", [":2:", "restore or halt", "mean adopt?"]),
+        ("[tolerance.SBER]\nunit = 'lots'", [":2:", "base, step or lot", "mean lot?"]),
+        ("[tolerance.SBER]\nhalts = 'all'", [":2:", "there is no such key"]),
+        ("[reconcile]\nat_start = 1", [":2:", "found 1, expected true or false"]),
+        ("[reconcile]\non_critical = 'reduce_only'", [":2:", "restore or halt"]),
+        ("[reconcile]\npatience_s = 0", [":2:", "0 is not between"]),
+        ("[feedback]\nposition_interval_s = 300",
+         [":2: [feedback] position_interval_s: this is now interval_s in [reconcile]"]),
+        ("[halts]\non_critical = 'halt'",
+         [":2: [halts] on_critical: this is now on_critical in [reconcile]"]),
         ("[partial_fills]\npolicy = 'cancel_below'", [":2:", "needs the key minimum_qty"]),
         ("[partial_fills]\npolicy = 'reprice'", [":2:", "needs the key reprice_by"]),
         ("[broker]\nkind = 'papper'", [":2:", "module:factory", "did you mean paper?"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -126,10 +127,13 @@ def test_limits_are_asked_for_what_differs_alone():
     assert asked == ["GAZP"]
 
 
-@pytest.mark.parametrize("qty", [1, 0.1, Decimal("NaN"), Decimal("Infinity"), "1", None])
-def test_only_a_finite_decimal_is_a_quantity(qty: object):
-    with pytest.raises(TypeError, match="position_qty"):
-        Held(account_id="A", instrument_id="SBER", position_qty=qty)
+@pytest.mark.parametrize("qty", [0.5, Decimal("NaN"), Decimal("Infinity"), "1", None])
+def test_no_gap_is_made_of_anything_but_finite_decimals(qty: Any):
+    wrong = [Held(account_id="A", instrument_id="SBER", position_qty=qty)]
+
+    for ours, theirs in ((wrong, rows("SBER 1")), (rows("SBER 1"), wrong), ([], wrong)):
+        with pytest.raises(TypeError):
+            compared(ours, theirs)
 
 
 # ---- how large a gap is

@@ -16,8 +16,8 @@ TIMEOUT_S = 240
 
 FIGURES = (
     "append-durable", "append-1000", "append-16-callers", "replay", "replay-memory", "recovery",
-    "trigger", "order-100000", "fill-10000", "robot-fill", "robot-1000-open", "import-fix",
-    "export-events-memory", "export-csv-memory", "start",
+    "trigger", "order-100000", "fill-10000", "robot-fill", "robot-1000-open", "reconcile-compare",
+    "import-fix", "export-events-memory", "export-csv-memory", "start",
 )  # fmt: skip
 
 

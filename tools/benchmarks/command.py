@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import appends, books, imports, replays, robots
+from benchmarks import appends, books, imports, reconciles, replays, robots
 from benchmarks.measure import Figure, Result, Settings
 from fillbook.log._sqlite import MODULE, VERSION
 
@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 FIGURES: tuple[Figure, ...] = (
     *appends.FIGURES, *replays.FIGURES, *books.FIGURES, *robots.FIGURES,
-    *imports.FIGURES
+    *reconciles.FIGURES, *imports.FIGURES
 )  # fmt: skip
 
 

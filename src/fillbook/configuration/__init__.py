@@ -9,10 +9,11 @@ from fillbook.configuration.settings import (
     FeedbackSettings,
     HaltSettings,
     PartialFillSettings,
+    ReconcileSettings,
     RobotSettings,
-    Tolerance,
+    ToleranceSettings,
 )
-from fillbook.configuration.writing import template
+from fillbook.configuration.template import template
 
 __all__ = [
     "BrokerSettings",
@@ -20,9 +21,10 @@ __all__ = [
     "FeedbackSettings",
     "HaltSettings",
     "PartialFillSettings",
+    "ReconcileSettings",
     "RobotSettings",
     "Secret",
-    "Tolerance",
+    "ToleranceSettings",
     "factory_at",
     "parse_configuration",
     "read_configuration",

@@ -1,6 +1,7 @@
-"""Read `fillbook.toml`: checked, exact, and with its defaults.
+"""Read `fillbook.toml`: what a robot's owner has chosen, checked, exact, and with its defaults.
 
-What is wrong is named by file, line and key, with the nearest right word.
+What is wrong is named by file, line and key, with the nearest right word.  Secrets are never in the
+file, only where to find them.
 """
 
 import os
@@ -9,22 +10,23 @@ from typing import Any
 import attrs
 
 from fillbook.brokers.bounds import shown
-from fillbook.configuration.checks import PAPER_KEYS
+from fillbook.configuration.checks import PAPER
 from fillbook.configuration.lines import TomlText
 from fillbook.configuration.secrets import checked_options
 from fillbook.configuration.settings import (
+    MOVED,
     SECTIONS,
     BrokerSettings,
     Configuration,
     PartialFillSettings,
     RobotSettings,
-    Tolerance,
+    ToleranceSettings,
     keys_of,
 )
 from fillbook.core.exact import plain
 from fillbook.errors import BadInput, BadValue
 
-__all__ = ["MAX_BYTES", "parse_configuration", "read_configuration"]
+__all__ = ["parse_configuration", "read_configuration"]
 
 MAX_BYTES = 1 << 20
 
@@ -69,7 +71,7 @@ def parse_configuration(text: str, name: str, folder: str = "") -> Configuration
     return Configuration(**values)
 
 
-def _tolerances(toml: TomlText, said: dict[str, Any]) -> dict[str, Tolerance]:
+def _tolerances(toml: TomlText, said: dict[str, Any]) -> dict[str, ToleranceSettings]:
     """Return them by instrument; what an instrument leaves out is as in the default."""
     for name, section in said.items():
         if not isinstance(section, dict):
@@ -77,19 +79,34 @@ def _tolerances(toml: TomlText, said: dict[str, Any]) -> dict[str, Tolerance]:
                 ("tolerance", name),
                 f"found {shown(section)}, expected a section such as [tolerance.default]",
             )
-    default = _section(toml, ("tolerance", "default"), said.get("default", {}), "")
-    tolerances = {"default": default} | {
-        name: _section(toml, ("tolerance", name), attrs.asdict(default) | section, "")
-        for name, section in said.items()
-        if name != "default"
-    }
+    general = said.get("default", {})
+    default = _section(toml, ("tolerance", "default"), general, "")
+    tolerances = {"default": default}
+    for name, section in said.items():
+        if name != "default":
+            tolerances[name] = _section(toml, ("tolerance", name), general | section, "")
+            _check_unit(toml, name, section, default, tolerances[name])
     for name, each in tolerances.items():
-        if each.critical < each.rounding:
-            raise toml.wrong(
-                ("tolerance", name, "critical"),
-                f"{plain(each.critical)} is less than rounding, {plain(each.rounding)}",
-            )
+        if each.rounding is None or each.critical is None or each.critical >= each.rounding:
+            continue
+        raise toml.wrong(
+            ("tolerance", name, "critical"),
+            f"{plain(each.critical)} is less than rounding, {plain(each.rounding)}",
+        )
     return tolerances
+
+
+def _check_unit(
+    toml: TomlText, name: str, section: dict[str, Any],
+    default: ToleranceSettings, own: ToleranceSettings,
+) -> None:  # fmt: skip
+    """Refuse to take numbers of the default for numbers of another unit."""
+    for key in ("rounding", "critical"):
+        if own.unit != default.unit and key not in section and getattr(default, key) is not None:
+            raise toml.wrong(
+                ("tolerance", name, "unit"),
+                f"{key} in [tolerance.default] is counted in {default.unit}: say it here too",
+            )
 
 
 def _section(toml: TomlText, path: tuple[str, ...], said: dict[str, Any], folder: str) -> Any:
@@ -103,8 +120,14 @@ def _section(toml: TomlText, path: tuple[str, ...], said: dict[str, Any], folder
                 values[key] = keys[key].metadata["check"](value)
             except BadValue as bad:
                 raise toml.wrong((*path, key), bad.problem) from bad
+            if keys[key].metadata["is_own"] and path[-1] == "default":
+                raise toml.wrong(
+                    (*path, key), "this is for one instrument; for all of them it is in [reconcile]"
+                )
         elif cls is BrokerSettings:
             options[key] = value
+        elif (path[0], key) in MOVED:
+            raise toml.wrong((*path, key), f"this is now {MOVED[path[0], key]}")
         else:
             raise toml.wrong((*path, key), "there is no such key", key, tuple(keys))
     if cls is BrokerSettings:
@@ -133,11 +156,11 @@ def _paper_options(
 ) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key, value in said.items():
-        if key not in PAPER_KEYS:
+        if key not in PAPER:
             problem = "the paper exchange has no such key"
-            raise toml.wrong((*path, key), problem, key, (*keys, *PAPER_KEYS))
+            raise toml.wrong((*path, key), problem, key, (*keys, *PAPER))
         try:
-            options[key] = PAPER_KEYS[key](value)
+            options[key] = PAPER[key](value)
         except BadValue as bad:
             raise toml.wrong((*path, key), bad.problem) from bad
     if "url" in options and len(options) > 1:

@@ -1,6 +1,10 @@
-"""Write the configuration that `fillbook init` begins with: every key, explained."""
+"""Write the file that `fillbook init` begins with: every key, explained, at its default."""
 
-from fillbook.configuration.settings import SECTIONS, Tolerance, keys_of
+from typing import Any
+
+from attrs import Attribute
+
+from fillbook.configuration.settings import SECTIONS, ToleranceSettings, keys_of
 
 __all__ = ["template"]
 
@@ -13,12 +17,15 @@ def template() -> str:
     ]
     for name, cls in SECTIONS.items():
         lines += ["", *_comment(str(cls.__doc__).split("\n\n")[0].split("\n")[0])]
-        lines.append(f"[{name}.default]" if cls is Tolerance else f"[{name}]")
+        lines.append(f"[{name}.default]" if cls is ToleranceSettings else f"[{name}]")
         for key in keys_of(cls):
-            lines += _comment(key.metadata["about"])
-            value = key.metadata["example"] if key.default is None else _toml(key.default)
-            lines.append(f"{'# ' if key.default is None else ''}{key.name} = {value}")
+            if not key.metadata["is_own"]:
+                lines += _explained(key)
         lines += _MORE.get(name, [])
+        if cls is ToleranceSettings:
+            for key in keys_of(cls):
+                if key.metadata["is_own"]:
+                    lines += _explained(key)
     return "\n".join(lines) + "\n"
 
 
@@ -34,8 +41,21 @@ _MORE = {
         '# token = { env = "BROKER_TOKEN" }',
         '# password = { file = "broker.password" }',
     ],
-    "tolerance": ["", '# [tolerance."SBER"]', "# critical = 100"],
+    "tolerance": [
+        "",
+        "# What an instrument leaves out is as above and in reconcile.",
+        '# [tolerance."SBER"]',
+        "# critical = 100",
+    ],
 }
+
+
+def _explained(key: "Attribute[Any]") -> list[str]:
+    """Return the key with its default; with an example, commented out, where it has none."""
+    lines = _comment(key.metadata["about"])
+    if key.default is None:
+        return [*lines, f"# {key.name} = {key.metadata['example']}"]
+    return [*lines, f"{key.name} = {_toml(key.default)}"]
 
 
 def _comment(text: str) -> list[str]:
@@ -43,4 +63,6 @@ def _comment(text: str) -> list[str]:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return f'"{value}"' if isinstance(value, str) else str(value)
