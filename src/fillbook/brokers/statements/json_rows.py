@@ -145,9 +145,13 @@ _DECODER = json.JSONDecoder(
 
 def _decode(data: bytes) -> Any:
     try:
-        return _DECODER.decode(data.decode())
+        value = _DECODER.decode(data.decode())
+        msgspec.json.decode(data, type=msgspec.Raw)  # it will cut the rows out
     except RecursionError:
         raise BadValue("", "nested too deeply") from None
+    except msgspec.DecodeError as exc:  # what `json` lets pass is half a surrogate pair
+        raise BadValue("", f"{exc}; is half a surrogate pair in it?") from None
+    return value
 
 
 def _no_json(file: str, line: str, problem: str) -> BadInput:

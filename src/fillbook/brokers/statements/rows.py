@@ -96,10 +96,7 @@ def id_in(row: Row, key: str | None, mapping: StatementMapping) -> str | None:
     if text is None or key is None:
         return None
     try:
-        text.encode()
         return id_of(str(text))
-    except UnicodeEncodeError:
-        raise BadValue(key, f"{shown(text)} has half a surrogate pair") from None
     except BadValue as bad:
         raise BadValue(key, bad.problem) from None
 
