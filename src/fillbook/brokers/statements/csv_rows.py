@@ -36,6 +36,7 @@ class CsvText:
 
     def __init__(self, data: bytes, file: str) -> None:
         self.file = file
+        self._data = data
         self._raw = data.splitlines(keepends=True) if b"\n" not in data else _lines(data)
         self._lines = [line.decode() for line in self._raw]
 
@@ -55,6 +56,8 @@ class CsvText:
 
     def delimiter_of(self, mapping: StatementMapping) -> str | None:
         """Return the delimiter under which the header of *mapping* is found; None if under none."""
+        if mapping.section is not None and mapping.section.encode() not in self._data:
+            return None  # it may begin anywhere, and reading a large file to its end takes time
         for delimiter in (mapping.delimiter,) if mapping.delimiter else _DELIMITERS:
             try:
                 for index, record in enumerate(self.records(delimiter)):
@@ -113,7 +116,6 @@ class _Table:
     header: list[str] = field(factory=list)
 
     def take(self, record: _Record) -> None:
-        header = _header(record, self.mapping)
         cells = record.cells
         if self.mapping.section is not None:
             if cells[0].strip() != self.mapping.section:
@@ -121,17 +123,18 @@ class _Table:
                 return
             word = cells[1].strip() if len(cells) > 1 else ""
             if word == "Header":
-                self._begin(record, header)
+                self._begin(record, _header(record, self.mapping))
                 return
             if word != "Data":
                 self._skip(record, f"is a row of {shown(word)}, not of data")
                 return
             cells = cells[2:]
         elif not self.header:
-            if header is not None:
-                self._begin(record, header)
-            else:
+            header = _header(record, self.mapping)
+            if header is None:
                 self._skip(record, "stands above the header")
+            else:
+                self._begin(record, header)
             return
         problem = None
         if len(cells) != len(self.header):

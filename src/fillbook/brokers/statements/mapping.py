@@ -6,6 +6,7 @@ It either lists positions (`position_qty`) or lists trades (`last_qty`), which a
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -100,6 +101,7 @@ class StatementMapping:
         return tuple(dict.fromkeys((self.instrument_id, *self.qty_keys, *side, *more)))
 
 
+@lru_cache(maxsize=1 << 10)
 def matches(word: str, patterns: Words) -> bool:
     """Return whether *word* is one of *patterns*, whatever its case; ``Div*`` is a beginning."""
     small = word.casefold()
