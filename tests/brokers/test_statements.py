@@ -348,6 +348,16 @@ def test_the_legs_of_hedge_mode_add_up(saved):
     assert message.raw == long + b"\n" + short
 
 
+def test_ones_own_word_goes_before_that_of_the_mapping_it_is_like(saved):
+    """Who never trades in hedge mode wants to hear of a second row."""
+    row = '{"symbol":"B","positionAmt":"1","positionSide":"BOTH"}'
+    path = saved(f"[{row},{row}]")
+    assert held(read_statement(path)) == {("default", "B"): "2"}
+    mapping = saved('like = "binance-futures"\nrepeats = "REFUSE"\n', "mine.toml")
+    with pytest.raises(BadInput, match="'B' is listed before"):
+        read_statement(path, mapping=mapping)
+
+
 def test_a_sign_that_contradicts_its_side_is_refused(saved):
     text = '[{"symbol":"B","positionAmt":"4","entryPrice":"12","positionSide":"SHORT"}]'
     with pytest.raises(BadInput, match="4 contradicts positionSide 'SHORT'"):
