@@ -44,9 +44,9 @@ SAME_FLOOR = {
 CONCRETE = {
     "fillbook.log._sqlite", "fillbook.log.sqlite", "fillbook.log.reader", "fillbook.log.writer",
     "fillbook.log.batch", "fillbook.log.opening", "fillbook.log.health", "fillbook.log.copying",
-    "fillbook.log.restore", "fillbook.log.overlay", "fillbook.log.as_of",
-    "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
-    "fillbook.brokers.paper", "fillbook.brokers.client",
+    "fillbook.log.overlay", "fillbook.log.as_of",
+    "fillbook.log.restore", "fillbook.brokers.fix", "fillbook.brokers.jsonlines",
+    "fillbook.brokers.paper", "fillbook.brokers.client", "fillbook.brokers.statements",
     "fillbook.brokers.paper_live", "fillbook.brokers.paper_server", "fillbook.brokers.paper_sim",
 }  # fmt: skip
 NAMES_CONCRETE = {"wiring", "demonstration", "simulated_day"}

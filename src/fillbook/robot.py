@@ -30,6 +30,7 @@ from fillbook.new_order import Amount, NewOrder, amount_of, positive_of
 from fillbook.order_handle import OrderHandle
 
 if TYPE_CHECKING:
+    from fillbook.reconcile.choices import Choices
     from fillbook.wiring import Durability
 
 __all__ = ["Robot"]
@@ -55,6 +56,7 @@ class Robot:
         *,
         broker: Broker | None = None,
         settings: Settings | None = None,
+        reconciliation: "Choices | None" = None,
         durability: "Durability" = "strict",
         name: str = "",
         recover_timeout_s: float = 30,
@@ -64,7 +66,8 @@ class Robot:
     ) -> "Robot":
         """Open *ledger* (made if missing), find out what became of everything, then trade.
 
-        Without a *broker* it is the paper exchange, whose account lies beside the ledger.  Where
+        Without a *broker* it is the paper exchange, whose account lies beside the ledger.  Before
+        it trades, and on schedule, it is compared with the broker (*reconciliation*).  Where
         the broker cannot be asked within *recover_timeout_s* the robot is open and offline: new
         orders are refused or queued until the line is back.
 
@@ -72,7 +75,9 @@ class Robot:
         """
         from fillbook.wiring import open_robot
 
-        runner, at_end = open_robot(ledger, broker, settings or Settings(), durability, name)
+        runner, at_end = open_robot(
+            ledger, broker, settings or Settings(), durability, name, reconciliation
+        )
         robot = cls(runner, at_end)
         if on_fill is not None:
             robot.on_fill(on_fill)
@@ -91,9 +96,15 @@ class Robot:
         """
         from fillbook.wiring import configured_robot
 
-        ledger, broker, settings, durability, name = configured_robot(path)
+        said = configured_robot(path)
         return cls.open(
-            ledger, broker=broker, settings=settings, durability=durability, name=name, **options
+            said.ledger,
+            broker=said.broker,
+            settings=said.settings,
+            reconciliation=said.choices,
+            durability=said.durability,
+            name=said.name,
+            **options,
         )
 
     def _started(self, recover_timeout_s: float) -> "Robot":

@@ -64,7 +64,7 @@ class Wishes:
     most_crashes: int = 2
     capabilities: Capabilities = PAPER
     settings: Settings = _SETTINGS
-    choices: Choices = Choices()
+    choices: Choices = field(factory=Choices)
 
 
 @define(eq=False)

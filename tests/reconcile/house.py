@@ -1,4 +1,4 @@
-"""A robot with its reconciliation, and a broker played by the test: what it holds, what it tells."""
+"""A robot with its reconciliation, and a broker played by the test: what it holds, what it says."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal

@@ -1,7 +1,7 @@
 """List what comes of comparing the book with the broker: a run, and what it moved in the book.
 
-A run is one event, on the ledger's own stream; what it decided about a position is `position.adopted`
-in the same append, so that both are there or neither.
+A run is one event, on the ledger's own stream; what it decided about a position is
+`position.adopted` in the same append, so that both are there or neither.
 """
 
 from decimal import Decimal
@@ -43,7 +43,7 @@ class PositionGap:
 
 @frozen(kw_only=True)
 class CashCount:
-    """Money in one currency, ours and theirs; they start from different sums, so only changes compare.
+    """Money in one currency, ours and theirs; the sums begin apart, so only changes compare.
 
     Attributes:
         currency: Of both.

@@ -18,8 +18,8 @@ _SET_RIGHT = ("ADOPT", "RESTORE")
 def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[str, Any]:
     """Return how *tracker* stands at *now*.
 
-    Keys: `state` (`TRADING`, `RECOVERING`, `RECONCILING`, `OFFLINE`, `STOPPED`), `problem`, `active_orders`,
-    `unknown_orders`, `unanswered_requests`, `in_flight`, `queued_orders`, `gaps`, `online`,
+    Keys: `state` (`TRADING`, `RECOVERING`, `RECONCILING`, `OFFLINE`, `STOPPED`), `problem`,
+    `active_orders`, `unknown_orders`, `unanswered_requests`, `in_flight`, `queued_orders`, `gaps`, `online`,
     `since`, `stream`, `last_heard`, `last_answer`, `last_checks`, `positions_in_sync` (book and
     broker hold the same; None before they were compared), `positions_since` (since when),
     `positions_checked`, `positions_outcome` (of the last comparison), `position_differences` (by
@@ -91,7 +91,9 @@ def _agreement(book: Book) -> dict[str, Any]:
     return {
         "positions_in_sync": agreement.is_so,
         "positions_since": time_text(agreement.since_ns) if agreement.since_ns else None,
-        "positions_checked": None if last is None or not last.ts_event else time_text(last.ts_event),
+        "positions_checked": None
+        if last is None or not last.ts_event
+        else time_text(last.ts_event),
         "positions_outcome": None if last is None else last.outcome,
         "position_differences": {
             gap.instrument_id: plain(gap.gap_qty) for gap in left if gap.action not in _SET_RIGHT

@@ -21,7 +21,7 @@ class Task(Protocol):
         ...
 
     def begin(self, now: int) -> None:
-        """Start, or start again after the line was lost; every question about orders is answered."""
+        """Start, or start again after the line was lost; what became of each order is known."""
         ...
 
     def tick(self, now: int) -> None:

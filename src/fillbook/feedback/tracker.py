@@ -35,8 +35,8 @@ from fillbook.feedback.requests import Requests
 from fillbook.feedback.safeguards import Safeguards
 from fillbook.feedback.schedule import Call, Schedule
 from fillbook.feedback.settings import Settings
-from fillbook.feedback.watching import is_unanswered, unanswered_requests
 from fillbook.feedback.task import Task
+from fillbook.feedback.watching import is_unanswered, unanswered_requests
 from fillbook.feedback.work import Work, storable
 
 __all__ = ["Tracker"]

@@ -1,6 +1,6 @@
 """Hold everything that a robot's owner chose about reconciliation."""
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fillbook.reconcile.policies import Policies
 from fillbook.reconcile.reconciler import Rhythm
@@ -13,6 +13,6 @@ __all__ = ["Choices"]
 class Choices:
     """What is done about differences, how long a run takes over it, and when there is one."""
 
-    policies: Policies = Policies()
-    patience: Patience = Patience()
-    rhythm: Rhythm = Rhythm()
+    policies: Policies = field(factory=Policies)
+    patience: Patience = field(factory=Patience)
+    rhythm: Rhythm = field(factory=Rhythm)

@@ -82,9 +82,7 @@ class Desk(Protocol):
         """Return what is in flight on this position, in words; None where nothing is."""
         ...
 
-    def position_records(
-        self, account_id: str, instrument_id: str, after: int
-    ) -> Iterable[Record]:
+    def position_records(self, account_id: str, instrument_id: str, after: int) -> Iterable[Record]:
         """Return the records after seq *after* that touch the position, oldest first."""
         ...
 

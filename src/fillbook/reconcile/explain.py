@@ -1,4 +1,4 @@
-"""Say in words what a difference turned out to be: what moved the position once it was asked for."""
+"""Say in words what a difference turned out to be: what moved the position once it was asked."""
 
 from collections.abc import Iterable
 
@@ -52,9 +52,7 @@ def explained_by(records: Iterable[Record], foreign: Iterable[int] = ()) -> str 
             counts[kind] = counts.get(kind, 0) + 1
     if not counts:
         return None
-    return ", ".join(
-        f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items()
-    )
+    return ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
 
 
 def _kind(event: Event, *, is_foreign: bool) -> str | None:

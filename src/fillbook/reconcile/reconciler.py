@@ -44,9 +44,7 @@ class Reconciler:
         is_ready: Trading may go on, as far as this is concerned.
     """
 
-    def __init__(
-        self, desk: Desk, policies: Policies, patience: Patience, rhythm: Rhythm
-    ) -> None:
+    def __init__(self, desk: Desk, policies: Policies, patience: Patience, rhythm: Rhythm) -> None:
         self.run: Run | None = None
         self.is_ready = True
         self._desk = desk
@@ -100,7 +98,9 @@ class Reconciler:
             number, wish, desk = self._wanted.popleft()
             self._start(wish, desk, number, now)
         elif self.run is None and self._next_ns is not None and now >= self._next_ns:
-            self._start(Wish(cause="START" if not self.is_ready else "SCHEDULE"), self._desk, 0, now)
+            self._start(
+                Wish(cause="START" if not self.is_ready else "SCHEDULE"), self._desk, 0, now
+            )
 
     def due_ns(self) -> int | None:
         """Return when `tick` has something to do next; None where nothing is planned."""

@@ -208,7 +208,7 @@ def _restored(
     limits = policies.limits(instrument_id, case.instrument, case.mark)
     most = policies.most_restore(instrument_id, limits)
     if qty > most:
-        reason = f"{_in_words(difference)}, and to trade back {plain(qty)} is more than {plain(most)}"
+        reason = f"{_in_words(difference)}, and {plain(qty)} to trade back is over {plain(most)}"
         return _halted(difference, case, policies, reason, now)
     if case.is_halted:  # the order would not go out, and what it is for would be forgotten
         return Settlement(action=Action.ALERT, text="it is halted, so nothing is traded back")

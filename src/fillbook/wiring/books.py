@@ -19,9 +19,9 @@ _READ_AHEAD = 50
 """Records read with the second of a run."""
 
 REDUCERS = (
-    "agreement", "book", "control", "event", "events", "exact", "fill_events", "folding", "holdings",
-    "instrument_events", "ledger_events", "lifecycle", "lots", "operator_events", "order_events",
-    "orders", "position_book", "positions", "reconciled_events", "replaying",
+    "agreement", "book", "control", "event", "events", "exact", "fill_events", "folding",
+    "holdings", "instrument_events", "ledger_events", "lifecycle", "lots", "operator_events",
+    "order_events", "orders", "position_book", "positions", "reconciled_events", "replaying",
     "robot_events", "standing", "values",
 )  # fmt: skip
 """The modules of `core` that a fold goes through."""

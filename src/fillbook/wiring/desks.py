@@ -104,9 +104,7 @@ class KeeperDesk:
                 return f"a request for order {name} is not answered yet"
         return None
 
-    def position_records(
-        self, account_id: str, instrument_id: str, after: int
-    ) -> Iterable[Record]:
+    def position_records(self, account_id: str, instrument_id: str, after: int) -> Iterable[Record]:
         number = self.book.positions.number(account_id, instrument_id)
         return () if number is None else self.keeper.log.records(after, position=number)
 
@@ -272,9 +270,7 @@ class ReconcileTask:
                 continue
             self._look_up_problem = None
             for order in desk.orders_to_ask_about(keys):
-                call = Call(
-                    "look_up", order=ref_of(order), stream=order.stream, purpose=purpose
-                )
+                call = Call("look_up", order=ref_of(order), stream=order.stream, purpose=purpose)
                 self._calls[schedule.want(call)] = run
 
     def _looked_up(self, call: Call, problem: str | None, now: int) -> None:

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -13,7 +12,7 @@ from attrs import frozen
 from fillbook.brokers.live import Broker
 from fillbook.brokers.port import Message
 from fillbook.core.policies import AT_ONCE
-from fillbook.errors import BadInput, FillbookError, OperatorRefused
+from fillbook.errors import OperatorRefused
 from fillbook.feedback.keeper import Keeper
 from fillbook.log.overlay import OverlayLog
 from fillbook.reconcile.choices import Choices
@@ -139,9 +138,7 @@ def reconcile_at_rest(
 Outcome = tuple[Question, int, Sequence[Message] | BaseException]
 
 
-def _drive(
-    run: Run, desk: KeeperDesk, broker: Broker, on_stage: Callable[[str], None]
-) -> None:
+def _drive(run: Run, desk: KeeperDesk, broker: Broker, on_stage: Callable[[str], None]) -> None:
     """Make the calls that *run* asks for, each with a deadline of its own, until it is over."""
     answers: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
     under_way: dict[int, tuple[Question, float]] = {}

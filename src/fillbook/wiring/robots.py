@@ -7,6 +7,8 @@ from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from fillbook.log.port import Log
 from fillbook.wiring.books import recover, save_state
 from fillbook.wiring.ledgers import MEMORY, Durability, open_log
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from fillbook.reconcile.choices import Choices
     from fillbook.wiring.desks import ReconcileTask
 
-__all__ = ["configured_robot", "id_maker", "open_robot"]
+__all__ = ["Configured", "configured_robot", "id_maker", "open_robot"]
 
 _LOG = logging.getLogger("fillbook.robot")
 
@@ -78,14 +80,27 @@ def open_robot(
     return runner, end
 
 
-def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durability, str]":
-    """Return (ledger, broker, settings, durability, name) as the configuration *path* has them.
+@frozen(kw_only=True)
+class Configured:
+    """What `open_robot` is to be called with, as a configuration has it; see there."""
+
+    ledger: str
+    broker: "Broker"
+    settings: "Settings"
+    durability: Durability
+    name: str
+    choices: "Choices"
+
+
+def configured_robot(path: str) -> Configured:
+    """Return what the configuration *path* says, with the broker made.
 
     Raises `BadInput` naming file and line of what is wrong.
     """
     from fillbook.configuration import factory_at, read_configuration
     from fillbook.core.policies import PartialFills
     from fillbook.feedback.settings import Settings
+    from fillbook.wiring.chosen import choices_of
 
     said = read_configuration(path)
     feedback, halts, rest = said.feedback, said.halts, said.partial_fills
@@ -110,7 +125,7 @@ def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durabili
         partial_fills=partial_fills,
         account_id=said.broker.account,
     )
-    broker: Broker | None = None
+    broker: Broker
     if said.broker.kind == "client":
         from fillbook.brokers.client import ClientBroker
 
@@ -124,7 +139,14 @@ def configured_robot(path: str) -> "tuple[str, Broker | None, Settings, Durabili
         broker = PaperBroker(**options)
     else:
         broker = factory_at(said.broker.kind)(**said.broker.resolved())
-    return said.robot.ledger, broker, settings, said.robot.durability, said.robot.name
+    return Configured(
+        ledger=said.robot.ledger,
+        broker=broker,
+        settings=settings,
+        durability=said.robot.durability,
+        name=said.robot.name,
+        choices=choices_of(said),
+    )
 
 
 def _in_ns(seconds: Decimal) -> "int | Any":
