@@ -51,7 +51,7 @@ __all__ = ["Finding", "Patience", "Run", "Wish"]
 
 SECOND = 1_000_000_000
 _OVERLAP_NS = 300 * SECOND
-"""Explanations are asked for from so long before the agreed point: clocks differ, fills are late."""
+"""Explanations are asked for from so long before the agreed point: clocks differ, fills lag."""
 _MOST_MOVES = 10
 
 _MOVES = (
