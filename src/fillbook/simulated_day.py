@@ -31,7 +31,9 @@ from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
 from fillbook.feedback.tracker import Tracker
 from fillbook.log.sqlite import SqliteLog
+from fillbook.reconcile.choices import Choices
 from fillbook.wiring import MEMORY, recover
+from fillbook.wiring.reconciling import reconcile_task
 
 __all__ = ["OPENS_NS", "Day", "Wishes", "differences", "live"]
 
@@ -54,6 +56,7 @@ class Wishes:
         most_crashes: How often it may be killed.
         capabilities: What the broker can do.
         settings: How the robot keeps its feedback.
+        choices: How it compares its book with the broker.
     """
 
     orders: int = 40
@@ -61,6 +64,7 @@ class Wishes:
     most_crashes: int = 2
     capabilities: Capabilities = PAPER
     settings: Settings = _SETTINGS
+    choices: Choices = Choices()
 
 
 @define(eq=False)
@@ -162,6 +166,7 @@ class _Robot:
             self._make_id,
             Random(f"{self.day.seed}/{self.day.crash_count}"),
         )
+        self.tracker.task = reconcile_task(self.tracker, self._wishes.choices)
 
     def _make_id(self) -> str:
         head = self.log.head()

@@ -508,45 +508,6 @@ def test_a_gap_waits_for_the_true_fill_and_is_closed_by_inference():
     assert "order.fill_inferred" in desk.types()
 
 
-# ---- positions
-
-
-def test_positions_are_compared_when_nothing_moves():
-    from attrs import evolve
-
-    from feedback.desk import ABLE
-    from fillbook.brokers.port import Message
-    from fillbook.core.reports import PositionReport
-
-    desk = Desk(evolve(ABLE, has_positions=True))
-    order = opened(desk)
-    desk.hear(filled(order, "T1", "10", "10"))
-
-    def answer(qty):
-        def tell(call):
-            report = PositionReport(instrument_id="SBER", position_qty=Decimal(qty))
-            messages = [Message(0, "position", report, b"{}")] if call.kind == "positions" else []
-            desk.tracker.answered(call, messages, desk.now)
-
-        return tell
-
-    agreement = desk.tracker.agreement
-    desk.pass_time(301, answer("10"))
-    assert (agreement.is_so, agreement.differences) == (True, {})
-    agreed_ns = agreement.since_ns
-    desk.pass_time(301, answer("10"))
-    assert agreement.since_ns == agreed_ns
-    desk.pass_time(301, answer("8"))
-    assert (agreement.is_so, agreement.differences) == (False, {"SBER": "-2"})
-
-    desk.submit()  # an intent without an answer: what is read meanwhile says nothing
-    desk.tracker.questions.positions_ns = desk.now
-    (call,) = [call for call in desk.step() if call.kind == "positions"]
-    answer("10")(call)
-    assert agreement.is_so is False
-    assert desk.tracker.questions.positions_ns <= desk.now + 5 * SECOND  # looked at again soon
-
-
 def test_cancels_that_are_never_heard_halt_their_instrument():
     desk = Desk()
     order = opened(desk)

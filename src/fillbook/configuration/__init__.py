@@ -13,7 +13,7 @@ from fillbook.configuration.settings import (
     RobotSettings,
     ToleranceSettings,
 )
-from fillbook.configuration.template import template
+from fillbook.configuration.writing import template
 
 __all__ = [
     "BrokerSettings",

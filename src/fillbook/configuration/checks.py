@@ -1,6 +1,7 @@
-"""Check what a value of the file may be: each check returns it as it is kept, or raises `BadValue`.
+"""Say what a value in the configuration may be.
 
-The error's key is empty: who reads the file knows where the value stands.
+Each check takes what TOML made of a value and returns what the program goes on with; it raises
+`BadValue` with what is wrong.
 """
 
 from collections.abc import Callable
@@ -13,17 +14,17 @@ from fillbook.core.exact import decimal_of, plain
 from fillbook.errors import BadInput, BadValue
 
 __all__ = [
-    "PAPER",
+    "PAPER_KEYS",
     "Check",
-    "a_broker_kind",
-    "a_count",
-    "a_factory",
-    "a_limit_s",
-    "a_qty",
-    "a_text",
+    "broker_kind_of",
+    "count_of",
+    "factory_name_of",
+    "limit_s_of",
     "one_of",
-    "seconds",
-    "yes_or_no",
+    "qty_of",
+    "seconds_of",
+    "text_of",
+    "yes_or_no_of",
 ]
 
 _LONGEST_S = 10 * 24 * 3600
@@ -31,15 +32,15 @@ _LONGEST_S = 10 * 24 * 3600
 Check = Callable[[Any], Any]
 
 
-def a_text(value: Any) -> str:
-    """Take text of a sensible length that is not empty."""
+def text_of(value: Any) -> str:
+    """Return *value*, text that can be stored as a name."""
     if not isinstance(value, str):
         raise BadValue("", f"found {shown(value)}, expected text in quotes")
     return id_of(value)
 
 
 def one_of(*words: str) -> Check:
-    """Return a check that takes one of *words*."""
+    """Return a check that a value is one of *words*."""
 
     def check(value: Any) -> str:
         if value in words:
@@ -49,77 +50,75 @@ def one_of(*words: str) -> Check:
     return check
 
 
-def _or(words: tuple[str, ...]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def yes_or_no(value: Any) -> bool:
-    """Take true or false."""
+def yes_or_no_of(value: Any) -> bool:
+    """Return *value*, true or false."""
     if not isinstance(value, bool):
         raise BadValue("", f"found {shown(value)}, expected true or false")
     return value
 
 
-def _number(value: Any) -> Decimal:
+def number_of(value: Any) -> Decimal:
+    """Return *value*, a finite number, exactly."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise BadValue("", f"found {shown(value)}, expected a number")
     return decimal_of(str(value))
 
 
-def a_qty(value: Any) -> Decimal:
-    """Take a number of at least 0."""
-    number = _number(value)
+def qty_of(value: Any) -> Decimal:
+    """Return *value*, a number not below 0."""
+    number = number_of(value)
     if number < 0:
         raise BadValue("", f"{plain(number)} is negative")
     return number
 
 
-def seconds(value: Any) -> Decimal:
-    """Take a duration above 0."""
-    number = _number(value)
+def seconds_of(value: Any) -> Decimal:
+    """Return *value*, a duration above 0 and up to ten days."""
+    number = number_of(value)
     if not 0 < number <= _LONGEST_S:
         raise BadValue("", f"{plain(number)} is not between 0 and {_LONGEST_S} seconds (ten days)")
     return number
 
 
-def a_limit_s(value: Any) -> Decimal:
-    """Take a duration, or 0 for none."""
-    return Decimal(0) if _number(value) == 0 else seconds(value)
+def limit_s_of(value: Any) -> Decimal:
+    """Return *value*, a duration, or 0 for no limit."""
+    return Decimal(0) if number_of(value) == 0 else seconds_of(value)
 
 
-def a_count(value: Any) -> int:
-    """Take a whole number."""
+def count_of(value: Any) -> int:
+    """Return *value*, a whole number from 0 to a million."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1_000_000:
         raise BadValue("", f"found {shown(value)}, expected a whole number from 0 to 1000000")
     return value
 
 
-def a_broker_kind(value: Any) -> str:
-    """Take one of our brokers, or the factory of another one."""
-    text = a_text(value)
-    words = ("paper", "client")
-    if text in words:
+def broker_kind_of(value: Any) -> str:
+    """Return *value*: `paper`, `client`, or a factory."""
+    text = text_of(value)
+    if text in ("paper", "client"):
         return text
     if ":" not in text:
+        words = ("paper", "client")
         raise BadValue(
             "", f"found {shown(text)}, expected paper, client or module:factory"
             f"{nearest(text, words)}"
         )  # fmt: skip
-    return a_factory(text)
+    return factory_name_of(text)
 
 
-def a_factory(value: Any) -> str:
-    """Take what names a function, as ``module:factory``; it is not looked for."""
-    module, _, name = a_text(value).partition(":")
+def factory_name_of(value: Any) -> str:
+    """Return *value*, which has the form `module:factory`; nothing is imported."""
+    module, _, name = text_of(value).partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), name]):
         raise BadValue("", f"{shown(value)} is not of the form module:factory")
     return f"{module}:{name}"
 
 
-def _faults(value: Any) -> str:
+def faults_of(value: Any) -> str:
+    """Return *value*, a plan of the paper exchange's faults."""
     from fillbook.brokers.paper_faults import FaultPlan
 
-    text = a_text(value)
+    text = text_of(value)
     try:
         FaultPlan.parse(text)
     except BadInput as bad:
@@ -127,12 +126,22 @@ def _faults(value: Any) -> str:
     return text
 
 
-def _url(value: Any) -> str:
-    text = a_text(value)
+def url_of(value: Any) -> str:
+    """Return *value*, an address without encryption: the paper exchange has none."""
+    text = text_of(value)
     if not text.startswith("http://"):
         raise BadValue("", f"{shown(text)} does not begin with http://")
     return text
 
 
-PAPER: dict[str, Check] = {"seed": a_count, "faults": _faults, "path": a_text, "url": _url}
+PAPER_KEYS: dict[str, Check] = {
+    "seed": count_of,
+    "faults": faults_of,
+    "path": text_of,
+    "url": url_of,
+}
 """The further keys of the paper exchange, which is ours: those of other brokers are their own."""
+
+
+def _or(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

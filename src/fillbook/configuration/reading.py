@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from fillbook.brokers.bounds import shown
-from fillbook.configuration.checks import PAPER
+from fillbook.configuration.checks import PAPER_KEYS
 from fillbook.configuration.lines import TomlText
 from fillbook.configuration.secrets import checked_options
 from fillbook.configuration.settings import (
@@ -26,7 +26,7 @@ from fillbook.configuration.settings import (
 from fillbook.core.exact import plain
 from fillbook.errors import BadInput, BadValue
 
-__all__ = ["parse_configuration", "read_configuration"]
+__all__ = ["MAX_BYTES", "parse_configuration", "read_configuration"]
 
 MAX_BYTES = 1 << 20
 
@@ -156,11 +156,11 @@ def _paper_options(
 ) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key, value in said.items():
-        if key not in PAPER:
+        if key not in PAPER_KEYS:
             problem = "the paper exchange has no such key"
-            raise toml.wrong((*path, key), problem, key, (*keys, *PAPER))
+            raise toml.wrong((*path, key), problem, key, (*keys, *PAPER_KEYS))
         try:
-            options[key] = PAPER[key](value)
+            options[key] = PAPER_KEYS[key](value)
         except BadValue as bad:
             raise toml.wrong((*path, key), bad.problem) from bad
     if "url" in options and len(options) > 1:

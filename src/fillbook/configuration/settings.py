@@ -1,7 +1,8 @@
-"""Declare what a robot's owner may choose: every section and key, with its default and its check.
+"""Hold what a robot's owner has chosen: the sections of `fillbook.toml` with their defaults.
 
-Every key is declared here once, with its explanation; the file that `fillbook init` writes is made
-of the same declarations.
+Every key is declared once, with its default, its check and its explanation; the file that
+`fillbook init` writes is made of the same declarations.  Secrets are never in the file, only where
+to find them.
 """
 
 # ruff: noqa: RUF009 (`_key` makes a field, as `attrs.field` does)
@@ -15,15 +16,15 @@ from attrs import Attribute, frozen
 
 from fillbook.configuration.checks import (
     Check,
-    a_broker_kind,
-    a_count,
-    a_factory,
-    a_limit_s,
-    a_qty,
-    a_text,
+    broker_kind_of,
+    count_of,
+    factory_name_of,
+    limit_s_of,
     one_of,
-    seconds,
-    yes_or_no,
+    qty_of,
+    seconds_of,
+    text_of,
+    yes_or_no_of,
 )
 from fillbook.configuration.secrets import Secret
 
@@ -54,8 +55,8 @@ def _key(default: Any, check: Check, about: str, example: str = "", *, is_own: b
 class RobotSettings:
     """Who the robot is and where its book lies."""
 
-    name: str = _key("robot", a_text, "Goes into the ledger and into every log line.")
-    ledger: str = _key("robot.ledger", a_text, "Beside this file, unless the path is absolute.")
+    name: str = _key("robot", text_of, "Goes into the ledger and into every log line.")
+    ledger: str = _key("robot.ledger", text_of, "Beside this file, unless the path is absolute.")
     durability: Literal["strict", "relaxed"] = _key(
         "strict", one_of("strict", "relaxed"),
         "strict: nothing acknowledged is lost; relaxed: a power cut may cost a tail.",
@@ -71,14 +72,17 @@ class BrokerSettings:
     """
 
     kind: str = _key(
-        "paper", a_broker_kind,
+        "paper", broker_kind_of,
         "paper: the exchange in this package; client: an object with the four methods\n"
         "place_order, get_order_status, cancel_order and get_positions, made by the factory\n"
         "that `client` names; or a factory of your own broker, as module:factory.",
     )  # fmt: skip
-    account: str = _key("default", a_text, "The account's name in the book.")
+    account: str = _key("default", text_of, "The account's name in the book.")
     client: str | None = _key(
-        None, a_factory, "What makes the client, where kind is client.", '"mybot.api:make_client"'
+        None,
+        factory_name_of,
+        "What makes the client, where kind is client.",
+        '"mybot.api:make_client"',
     )
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -99,14 +103,18 @@ def _revealed(value: Any) -> Any:
 class FeedbackSettings:
     """How often the broker is asked, and what happens while it cannot be."""
 
-    poll_interval_s: Decimal = _key(Decimal(30), seconds, "Between two questions per open order.")
-    call_timeout_s: Decimal = _key(Decimal(10), seconds, "After so long a call counts as failed.")
+    poll_interval_s: Decimal = _key(
+        Decimal(30), seconds_of, "Between two questions per open order."
+    )
+    call_timeout_s: Decimal = _key(
+        Decimal(10), seconds_of, "After so long a call counts as failed."
+    )
     offline: str = _key(
         "refuse", one_of("refuse", "queue"),
         "New orders while the line is down: refused, or queued; cancels are always queued.",
     )  # fmt: skip
     queue_expiry_s: Decimal = _key(
-        Decimal(60), seconds, "A queued order older than this is never sent."
+        Decimal(60), seconds_of, "A queued order older than this is never sent."
     )
 
 
@@ -120,9 +128,11 @@ class PartialFillSettings:
         "after_s; cancel_below: at once where less than minimum_qty is filled, else kept;\n"
         "reprice: the rest moves once by reprice_by toward the market.",
     )  # fmt: skip
-    after_s: Decimal = _key(Decimal(30), seconds, "Of cancel_after, counted from the first fill.")
-    minimum_qty: Decimal | None = _key(None, a_qty, "Base units.", "10")
-    reprice_by: Decimal | None = _key(None, a_qty, "Quote currency per base unit.", "0.05")
+    after_s: Decimal = _key(
+        Decimal(30), seconds_of, "Of cancel_after, counted from the first fill."
+    )
+    minimum_qty: Decimal | None = _key(None, qty_of, "Base units.", "10")
+    reprice_by: Decimal | None = _key(None, qty_of, "Quote currency per base unit.", "0.05")
 
 
 _ACTIONS = one_of("alert", "adopt", "restore", "halt")
@@ -143,13 +153,15 @@ class ReconcileSettings:
     halts: str = _key(
         "instrument", one_of("instrument", "all"), "What halt stops: the instrument, or all."
     )
-    interval_s: Decimal = _key(Decimal(300), a_limit_s, "Between two comparisons; 0 is never.")
-    at_start: bool = _key(True, yes_or_no, "Compare before trading begins.")
+    interval_s: Decimal = _key(Decimal(300), limit_s_of, "Between two comparisons; 0 is never.")
+    at_start: bool = _key(True, yes_or_no_of, "Compare before trading begins.")
     patience_s: Decimal = _key(
-        Decimal(60), seconds, "What does not come to rest by then is left unsettled till the next."
+        Decimal(60),
+        seconds_of,
+        "What does not come to rest by then is left unsettled till the next.",
     )
     most_restore_qty: Decimal | None = _key(
-        None, a_qty,
+        None, qty_of,
         "Base units that restore trades at most; else up to where a difference is critical.", "10",
     )  # fmt: skip
     price: str = _key(
@@ -162,12 +174,12 @@ class ToleranceSettings:
     """How large a difference is; per instrument in a section of its name."""
 
     rounding: Decimal | None = _key(
-        None, a_qty,
+        None, qty_of,
         "Up to this a difference is rounding.  Else: what is less than one step of the\n"
         "instrument; 0.001 base units where its step is not known.", "0.001",
     )  # fmt: skip
     critical: Decimal | None = _key(
-        None, a_qty,
+        None, qty_of,
         "Above this it is critical.  Else: ten lots; ten base units where the lot is not known.",
         "10",
     )  # fmt: skip
@@ -177,14 +189,14 @@ class ToleranceSettings:
         "nothing about it.",
     )  # fmt: skip
     critical_value: Decimal | None = _key(
-        None, a_qty, "Worth more than this it is critical too; quote currency.", "50000"
+        None, qty_of, "Worth more than this it is critical too; quote currency.", "50000"
     )
     on_rounding: str | None = _key(
         None, _ACTIONS, "What is done, of this instrument alone.", '"adopt"', is_own=True
     )
     on_minor: str | None = _key(None, _ACTIONS, "The same.", '"restore"', is_own=True)
     on_critical: str | None = _key(None, _ACTIONS, "The same.", '"halt"', is_own=True)
-    most_restore_qty: Decimal | None = _key(None, a_qty, "Base units.", "100", is_own=True)
+    most_restore_qty: Decimal | None = _key(None, qty_of, "Base units.", "100", is_own=True)
     price: str | None = _key(None, _PRICES, "At what adopt books.", '"mark"', is_own=True)
 
 
@@ -196,11 +208,11 @@ class HaltSettings:
     """When trading stops by itself: halt, reduce_only (no new risk) or none.  0 is no limit."""
 
     max_unknown_s: Decimal = _key(
-        Decimal(60), a_limit_s, "An order may be UNKNOWN for so long before on_unknown."
+        Decimal(60), limit_s_of, "An order may be UNKNOWN for so long before on_unknown."
     )
-    max_rejects: int = _key(5, a_count, "Rejects in a row on one instrument before on_rejects.")
+    max_rejects: int = _key(5, count_of, "Rejects in a row on one instrument before on_rejects.")
     stale_s: Decimal = _key(
-        Decimal(120), a_limit_s, "So long without any answer of the broker before on_stale."
+        Decimal(120), limit_s_of, "So long without any answer of the broker before on_stale."
     )
     on_unknown: str = _key("halt", _HALTS, "The instrument of an order unknown for too long.")
     on_rejects: str = _key("halt", _HALTS, "The instrument of too many rejects.")
@@ -237,6 +249,7 @@ SECTIONS: dict[str, type[Any]] = {
     "tolerance": ToleranceSettings,
     "halts": HaltSettings,
 }
+"""Every section by its name in the file, in the order in which it is written."""
 
 MOVED = {
     ("feedback", "position_interval_s"): "interval_s in [reconcile]",
@@ -246,5 +259,5 @@ MOVED = {
 
 
 def keys_of(cls: type[Any]) -> "list[Attribute[Any]]":
-    """Return the keys of a section, in the order of the file."""
+    """Return the keys that a section declares."""
     return [each for each in attrs.fields(cls) if "check" in each.metadata]

@@ -1,4 +1,4 @@
-"""Write the file that `fillbook init` begins with: every key, explained, at its default."""
+"""Write the configuration that `fillbook init` begins with: every key, explained."""
 
 from typing import Any
 
