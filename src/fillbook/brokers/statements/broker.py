@@ -16,7 +16,10 @@ class StatementBroker:
     def __init__(self, statement: Statement) -> None:
         self._statement = statement
         self._capabilities = Capabilities(
-            name=f"statement ({statement.mapping})", has_positions=True, settling_ns=0
+            name=f"statement ({statement.mapping})",
+            has_positions=True,
+            settling_ns=0,
+            positions_lag_ns=0,
         )
 
     @property
@@ -52,6 +55,12 @@ class StatementBroker:
         raise _unasked()
 
     def instruments(self) -> Sequence[Message]:
+        raise _unasked()
+
+    def activities_since(self, ts_event: int) -> Sequence[Message]:
+        raise _unasked()
+
+    def cash(self) -> Sequence[Message]:
         raise _unasked()
 
 
