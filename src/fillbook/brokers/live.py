@@ -42,8 +42,11 @@ class Capabilities:
         has_fills_since: `fills_since` lists the account's fills.
         has_positions: `positions` tells what the account holds.
         has_instruments: `instruments` tells what it trades.
+        has_activities: `activities_since` tells what happened to the account without an order.
+        has_cash: `cash` tells what money there is.
         can_replace: `replace` is understood.
         settling_ns: How long after a submission a look-up may still not find the order.
+        positions_lag_ns: How long after a fill `positions` may still be without it.
         calls: How many calls it takes per `per_ns`, all kinds together.
         concurrency: How many calls may be under way at once.
     """
@@ -58,8 +61,11 @@ class Capabilities:
     has_fills_since: bool = False
     has_positions: bool = False
     has_instruments: bool = False
+    has_activities: bool = False
+    has_cash: bool = False
     can_replace: bool = False
     settling_ns: int = 5 * SECOND
+    positions_lag_ns: int = 15 * SECOND
     calls: int = 10
     per_ns: int = SECOND
     concurrency: int = 4
@@ -173,5 +179,21 @@ class Broker(Protocol):
         ...
 
     def positions(self) -> Sequence[Message]:
-        """Return what the account holds, a `PositionReport` for each instrument."""
+        """Return what the account holds, a `PositionReport` for each instrument.
+
+        An instrument that is not named is not said to be flat.
+        """
+        ...
+
+    def activities_since(self, ts_event: int) -> Sequence[Message]:
+        """Return what moved positions or money without an order, oldest first.
+
+        From *ts_event* (ns since 1970, UTC) on: `SplitReport`, `CashReport`, `TransferReport` and
+        `CommissionReport`.  What an order filled is not among them, whosever order it was: that
+        is in `fills_since`.
+        """
+        ...
+
+    def cash(self) -> Sequence[Message]:
+        """Return a `BalanceReport` for each currency, as the broker counts the account's money."""
         ...

@@ -11,6 +11,7 @@ from attrs import frozen
 from fillbook.core.values import Contract, ExecType, OrderStatus, Side
 
 __all__ = [
+    "BalanceReport",
     "CancelReject",
     "CashReport",
     "CommissionReport",
@@ -20,6 +21,7 @@ __all__ = [
     "PositionReport",
     "Report",
     "SplitReport",
+    "TransferReport",
 ]
 
 
@@ -158,6 +160,34 @@ class CashReport:
 
 
 @frozen(kw_only=True)
+class TransferReport:
+    """A position that came in (`transferred_qty` > 0) or went out without a trade.
+
+    `transfer_id` is the broker's id for it, told each time; `px` is what a unit is counted at,
+    quote currency per base unit.
+    """
+
+    instrument_id: str
+    transfer_id: str
+    transferred_qty: Decimal
+    px: Decimal | None = None
+    account_id: str = "default"
+    ts_event: int | None = None
+    ts_received: int | None = None
+
+
+@frozen(kw_only=True)
+class BalanceReport:
+    """Cash in one currency as the broker counts it, signed; only compared, never booked."""
+
+    currency: str
+    amount: Decimal
+    account_id: str = "default"
+    ts_event: int | None = None
+    ts_received: int | None = None
+
+
+@frozen(kw_only=True)
 class MarkReport:
     """A price to value positions with, quote currency per base unit."""
 
@@ -175,5 +205,7 @@ Report = (
     | InstrumentReport
     | SplitReport
     | CashReport
+    | TransferReport
+    | BalanceReport
     | MarkReport
 )

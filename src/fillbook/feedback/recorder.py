@@ -45,6 +45,7 @@ from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.core.reports import (
+    BalanceReport,
     CancelReject,
     CashReport,
     CommissionReport,
@@ -54,6 +55,7 @@ from fillbook.core.reports import (
     PositionReport,
     Report,
     SplitReport,
+    TransferReport,
 )
 from fillbook.core.values import Side, Source
 from fillbook.feedback.eventlog import log_event
@@ -291,6 +293,10 @@ class Recorder:
             return self._split(report)
         if isinstance(report, CashReport):
             return self._cash(report)
+        if isinstance(report, TransferReport):
+            return self._transfer(report)
+        if isinstance(report, BalanceReport):  # a sum of what is told one by one: only compared
+            return Judgement("balance", "DUPLICATE")
         if isinstance(report, MarkReport):
             if self.book.marks.get(report.instrument_id) == report.px:
                 return Judgement("mark", "DUPLICATE")
@@ -365,6 +371,20 @@ class Recorder:
             amount=report.amount,
             currency=report.currency,
             reason=report.reason,
+            **_times(report),
+        )
+        number = self.book.positions.number(report.account_id, report.instrument_id) or 0
+        return self._append_once(key, event, number)
+
+    def _transfer(self, report: TransferReport) -> Judgement:
+        key = f"transfer:{report.account_id}:{report.instrument_id}:{report.transfer_id}"
+        event = PositionAdjusted(
+            account_id=report.account_id,
+            instrument_id=report.instrument_id,
+            adjusted_qty=report.transferred_qty,
+            by="the venue",
+            reason=f"transfer {report.transfer_id}",
+            px=report.px,
             **_times(report),
         )
         number = self.book.positions.number(report.account_id, report.instrument_id) or 0

@@ -17,12 +17,12 @@ __all__ = ["Call", "Kind", "Schedule"]
 
 Kind = Literal[
     "submit", "cancel", "replace", "look_up", "open_orders", "fills_since", "positions",
-    "instruments",
+    "instruments", "activities_since", "cash",
 ]  # fmt: skip
 
 _URGENCY: dict[str, int] = {
     "cancel": 0, "submit": 1, "replace": 1, "look_up": 2, "fills_since": 2, "open_orders": 2,
-    "positions": 2, "instruments": 2,
+    "positions": 2, "instruments": 2, "activities_since": 2, "cash": 2,
 }  # fmt: skip
 """Questions go first come, first served: more look-ups than the rate allows would else keep the
 others out for ever, and with them the end of a recovery."""
@@ -36,7 +36,7 @@ class Call:
         command: What is sent, of a submit, cancel or replace.
         order: The order it is about, as the broker knows it.
         stream: The same order in the ledger; None where it is about none.
-        since: Of a `fills_since`.
+        since: Of a `fills_since` or an `activities_since`.
         not_before: It must not start earlier.
         purpose: `recovery` where trading waits for it, `probe` where it tries the line.
         started_ns, deadline_ns: Set when it starts.
@@ -62,7 +62,7 @@ class Call:
             return (self.command, self.order)
         if self.kind == "look_up":
             return (self.order,)
-        return (self.since,) if self.kind == "fills_since" else ()
+        return (self.since,) if self.kind in ("fills_since", "activities_since") else ()
 
     @property
     def is_intent(self) -> bool:
