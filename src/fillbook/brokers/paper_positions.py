@@ -43,7 +43,7 @@ class PositionMemory:
         """
         fate = self._dice.positions(count)
         if fate.age_ns:
-            then_ns = now_ns - max(fate.age_ns, self._lag_ns)
+            then_ns = max(now_ns - max(fate.age_ns, self._lag_ns), self._rows[0][0])
             answer = _at(self._held_at(then_ns), then_ns)
         elif self._lag_ns:
             answer = _at(self._held_at(now_ns - self._lag_ns), now_ns)
@@ -56,7 +56,7 @@ class PositionMemory:
 
     def _held_at(self, ns: int) -> list[Report]:
         """Return what was held at *ns*; of a time before the memory begins, what it begins with."""
-        held = self._rows[0][1] if self._rows else []
+        held = self._rows[0][1]
         for noted_ns, rows in self._rows:
             if noted_ns <= ns:
                 held = rows
