@@ -14,6 +14,7 @@ from fillbook.brokers.jsonkinds import instant_of
 from fillbook.brokers.jsonlines import read_jsonl
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.reports import (
+    BalanceReport,
     CancelReject,
     CashReport,
     CommissionReport,
@@ -22,6 +23,7 @@ from fillbook.core.reports import (
     OrderReport,
     PositionReport,
     SplitReport,
+    TransferReport,
 )
 from fillbook.core.values import Contract, ExecType, OrderStatus, Side
 from fillbook.errors import BadValue
@@ -185,6 +187,23 @@ EVERY_KEY = [
         ),
     ),
     (
+        {
+            "kind": "transfer", "instrument_id": "SBER", "transfer_id": "M-1",
+            "transferred_qty": "-5", "px": "101.50", "account_id": "A", "ts_event": TIME,
+        },
+        TransferReport(
+            instrument_id="SBER", transfer_id="M-1", transferred_qty=Decimal(-5),
+            px=Decimal("101.5"), account_id="A", ts_event=NS,
+        ),
+    ),
+    (
+        {
+            "kind": "balance", "currency": "RUB", "amount": "-0.50", "account_id": "A",
+            "ts_event": TIME,
+        },
+        BalanceReport(currency="RUB", amount=Decimal("-0.5"), account_id="A", ts_event=NS),
+    ),
+    (
         {"kind": "mark", "instrument_id": "SBER", "px": "-0.10", "ts_event": TIME},
         MarkReport(instrument_id="SBER", px=Decimal("-0.1"), ts_event=NS),
     ),
@@ -213,6 +232,8 @@ REQUIRED = {
     "position": ["instrument_id", "position_qty"],
     "split": ["instrument_id", "numerator", "denominator"],
     "cash": ["instrument_id", "amount", "currency", "reason"],
+    "transfer": ["instrument_id", "transfer_id", "transferred_qty"],
+    "balance": ["currency", "amount"],
     "mark": ["instrument_id", "px"],
 }
 
@@ -230,6 +251,15 @@ def test_a_key_may_be_missing_or_null_exactly_where_the_contract_says(row, conte
             else:
                 assert one.problem is None
                 assert getattr(one.content, key) == fields_dict(type(content))[key].default
+
+
+def test_a_transfer_moves_something():
+    told = {"kind": "transfer", "instrument_id": "SBER", "transfer_id": "M-1"}
+
+    one = message(told | {"transferred_qty": "0.00"})
+
+    assert one.content is None
+    assert one.problem == "transferred_qty: '0.00' moves nothing; it is more or less than 0"
 
 
 def test_an_order_has_a_quantity_of_one_sort_or_the_other():

@@ -10,6 +10,7 @@ from fillbook.brokers.jsonlines import read_jsonl
 from fillbook.brokers.jsonlines_out import KINDS, to_jsonl
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.reports import (
+    BalanceReport,
     CancelReject,
     CashReport,
     CommissionReport,
@@ -18,6 +19,7 @@ from fillbook.core.reports import (
     OrderReport,
     PositionReport,
     SplitReport,
+    TransferReport,
 )
 from fillbook.core.values import Contract, ExecType, OrderStatus, Side
 
@@ -125,6 +127,15 @@ MESSAGES = [
         reason="FUNDING",
         ts_event=NS,
     ),
+    TransferReport(
+        instrument_id="BTCUSD",
+        transfer_id="M-1",
+        transferred_qty=Decimal(-2),
+        px=Decimal("71500.5"),
+        account_id="other",
+        ts_event=NS,
+    ),
+    BalanceReport(currency="BTC", amount=Decimal("-0.25"), account_id="other", ts_event=NS),
     MarkReport(instrument_id="BTCUSD", px=Decimal("71500.5"), ts_event=NS),
 ]
 

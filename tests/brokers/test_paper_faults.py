@@ -9,7 +9,7 @@ from attrs import asdict, evolve
 from brokers.paper_builders import SECOND, SHARE, STILL, an_order
 from contract.broker_suite import ref_to, reports_in
 from fillbook.brokers.live import BrokerRefused, NotSent
-from fillbook.brokers.paper_faults import USUAL, FaultPlan
+from fillbook.brokers.paper_faults import ACCOUNT, USUAL, FaultPlan
 from fillbook.brokers.paper_sim import PAPER, BrokerTrouble, LineChange, SimulatedBroker
 from fillbook.core.reports import CommissionReport
 from fillbook.core.values import ExecType, OrderStatus, Side
@@ -48,11 +48,16 @@ def heard(broker: SimulatedBroker, to_ns: int) -> list:
 
 def test_a_plan_is_read_from_words():
     assert FaultPlan.parse("none") == FaultPlan.parse("") == FaultPlan()
-    assert asdict(FaultPlan.parse("all")) == USUAL
-    assert all(USUAL.values())
+    assert FaultPlan.parse("all") == FaultPlan(**USUAL)
+    assert FaultPlan.parse("account") == FaultPlan(**ACCOUNT)
+    assert FaultPlan.parse("all,account") == FaultPlan(**USUAL, **ACCOUNT)
+    assert set(asdict(FaultPlan())) == {*USUAL, *ACCOUNT}
+    assert all((USUAL | ACCOUNT).values())
     plan = FaultPlan.parse("drop=0.05, hang=0.01,bust,wrong-cum-qty=1")
     assert plan == FaultPlan(drop=0.05, hang=0.01, bust=USUAL["bust"], wrong_cum_qty=1.0)
     assert FaultPlan.parse("all,hang=0").hang == 0
+    assert FaultPlan.parse("lag-positions=2.5").lag_positions == 2.5
+    assert FaultPlan.parse("account,lag_positions=0,all").lag_positions == 0
     assert FaultPlan.parse("all,none,drop").text == f"drop={USUAL['drop']:g}"
 
 
@@ -61,12 +66,33 @@ def test_a_plan_is_written_as_it_is_read(seed):
     plan = FaultPlan.drawn(seed)
     assert FaultPlan.parse(plan.text) == plan == FaultPlan.drawn(seed)
     assert plan != FaultPlan()
+    more = FaultPlan.drawn(seed, account=True)
+    assert FaultPlan.parse(more.text) == more == FaultPlan.drawn(seed, account=True)
+
+
+def test_what_was_drawn_of_old_is_drawn_still():
+    """A seed that failed once is lived again: a new fault must not change its day."""
+    assert FaultPlan.drawn(3) == FaultPlan(
+        drop=0.0032, duplicate=0.0136, delay=0.0352, forget=0.0553, error_after=0.0209,
+        hang=0.0369, disconnect=0.068, offline=0.0589, unseen=0.0329, bust=0.0139,
+        reuse_trade_id=0.0092, wrong_cum_qty=0.0123,
+    )  # fmt: skip
+    for seed in range(5):
+        more = FaultPlan.drawn(seed, account=True)
+        without = evolve(more, **dict.fromkeys(ACCOUNT, 0.0))
+        assert without == FaultPlan.drawn(seed) != more
 
 
 def test_every_fault_is_drawn_some_time():
     plans = [FaultPlan.drawn(seed) for seed in range(30)]
     for word in USUAL:
         assert {bool(getattr(plan, word)) for plan in plans} == {True, False}, word
+    for word in ACCOUNT:
+        assert {getattr(plan, word) for plan in plans} == {0}, word
+    plans = [FaultPlan.drawn(seed, account=True) for seed in range(30)]
+    for word in ACCOUNT:
+        assert {bool(getattr(plan, word)) for plan in plans} == {True, False}, word
+    assert max(plan.lag_positions for plan in plans) * SECOND < PAPER.positions_lag_ns
 
 
 @pytest.mark.parametrize(
@@ -80,6 +106,10 @@ def test_every_fault_is_drawn_some_time():
         ("hang=1.5", "hang=1.5: not a chance"),
         ("hang=nan", "hang=nan: not a chance"),
         ("hang=", "hang=: not a chance"),
+        ("acount", "did you mean 'account'"),
+        ("lag_positions=often", "lag_positions=often: not a time"),
+        ("lag_positions=3601", "lag_positions=3601: not a time"),
+        ("lag_positions=-1", "give seconds from 0 to 3600, as in lag_positions=10"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_the_nearest_right_word(text, problem):

@@ -461,11 +461,12 @@ def test_a_market_that_moves_fills_what_rests():
 # ---- in virtual time
 
 
-def test_one_long_step_is_as_good_as_many_short_ones():
+@pytest.mark.parametrize("more", ["", ",account"])
+def test_one_long_step_is_as_good_as_many_short_ones(more):
     """A tracker looks when it likes: what happens must not depend on that."""
     days = []
     for step_ns in (DAY, 7 * SECOND):
-        broker = SimulatedBroker(5, "all,bust=0.5,correct=0.5", 0, pace_ns=5 * SECOND)
+        broker = SimulatedBroker(5, f"all,bust=0.5,correct=0.5{more}", 0, pace_ns=5 * SECOND)
         for number in range(20):
             limit_px = f"275.{30 + number}"
             broker.call(

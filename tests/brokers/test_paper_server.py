@@ -9,19 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+from decimal import Decimal
 
 import pytest
 from attrs import evolve
 
-from brokers.paper_builders import SHARE, STILL, an_order
+from brokers.paper_builders import SECOND, SHARE, STILL, an_order
 from contract.broker_suite import Ear, ref_to, reports_in
 from fillbook.brokers import paper_client
 from fillbook.brokers.live import BrokerRefused, NotSent
 from fillbook.brokers.paper_live import PaperBroker
 from fillbook.brokers.paper_server import PaperServer, StreamLog, serve
-from fillbook.brokers.paper_sim import BrokerTrouble
+from fillbook.brokers.paper_sim import PAPER, BrokerTrouble, SimulatedBroker
 from fillbook.brokers.port import Message
-from fillbook.core.values import ExecType
+from fillbook.core.values import ExecType, Side
 from fillbook.errors import BadInput
 
 SETTINGS = {"seed": 1, "listings": [evolve(SHARE, level_steps=100)], "pace_ns": STILL}
@@ -98,7 +99,7 @@ def test_the_truth_can_be_asked_by_anybody(house):
     house.client(server.url).submit(an_order(limit_px="90"))
     status, truth = ask(server, "GET", "/truth")
     assert status == 200
-    assert list(truth) == ["orders", "fills", "positions"]
+    assert list(truth) == ["orders", "fills", "positions", "activities", "balances"]
     assert [row["client_order_id"] for row in truth["orders"]] == ["R-1"]
     status, capabilities = ask(server, "GET", "/capabilities")
     assert (status, capabilities["has_stream"]) == (200, True)
@@ -120,6 +121,26 @@ def test_the_truth_can_be_asked_by_anybody(house):
         ("/look_up", "{}", 400, "order: missing"),
         ("/look_up", '{"order":{"client_order_id":1}}', 400, "order.client_order_id"),
         ("/fills_since", '{"ts_event":"yesterday"}', 400, "not a time"),
+        ("/activities_since", "{}", 400, "ts_event: missing"),
+        ("/liquidate", "{", 400, "not JSON"),
+        ("/liquidate", "[]", 400, "give instrument_id"),
+        ("/liquidate", '{"instrument_id":"NONE"}', 400, "NONE is not listed here"),
+        ("/split", '{"instrument_id":"SHARE","numerator":"2"}', 400, "give instrument_id, num"),
+        ("/transfer", '{"instrument_id":"SHARE","qty":5}', 400, "qty: not text"),
+        ("/transfer", '{"instrument_id":"SHARE","qty":"five"}', 400, "qty: "),
+        ("/transfer", '{"instrument_id":"SHARE","qty":"5","to":"me"}', 400, "give instrument_id"),
+        (
+            "/trade_by_hand",
+            '{"instrument_id":"SHARE","side":"HOLD","qty":"5"}',
+            400,
+            "side: found 'HOLD', which is no side",
+        ),
+        (
+            "/trade_by_hand",
+            '{"instrument_id":"SHARE","side":"BUY","qty":"5","is_told":"yes"}',
+            400,
+            "is_told: not true or false",
+        ),
         ("/hack", "{}", 404, "there is no /hack"),
     ],
 )
@@ -128,6 +149,52 @@ def test_a_request_that_makes_no_sense_is_answered(house, path, body, status, te
     assert told_status == status
     assert text in told["text"]
     assert "reason" not in told, "it is no refusal of an order: the venue never saw one"
+
+
+def test_the_account_is_the_same_in_virtual_time_in_process_and_over_http(house):
+    """What is done to it, at the same times, has the same ids, times and consequences."""
+    opens_ns, told = 1_000 * SECOND, []
+
+    def ask_all(broker) -> list:
+        ids = [broker.trade_by_hand("SHARE", Side.BUY, Decimal(9))]
+        broker.split("SHARE", Decimal(2), Decimal(1))
+        ids.append(broker.transfer("SHARE", Decimal(-4), Decimal("50.5")))
+        ids += [broker.transfer("SHARE", Decimal(1)), broker.liquidate("SHARE")]
+        return ids
+
+    virtual = SimulatedBroker(
+        opens_ns=opens_ns, capabilities=PAPER, faults="partial_positions=0.5", **SETTINGS
+    )
+    settings = {"clock": lambda: opens_ns, "faults": "partial_positions=0.5"}
+    server, own = house.server(**settings), PaperBroker(**SETTINGS, **settings)
+    for broker in (virtual, own, house.client(server.url)):
+        ids = ask_all(broker)
+        answers = [
+            broker.call(opens_ns, method, *args)[1]
+            if broker is virtual
+            else getattr(broker, method)(*args)
+            for method, args in (
+                *[("positions", ())] * 6, ("activities_since", (opens_ns,)), ("cash", ()),
+                ("fills_since", (0,)),
+            )
+        ]  # fmt: skip
+        contents = [[evolve(m.content, ts_received=None) for m in each] for each in answers]
+        told.append((ids, contents, broker.truth()))
+    own.close()
+    assert told[0] == told[1] == told[2]
+    assert {len(each) for each in told[0][1][:6]} == {0, 1}
+    assert [len(each) for each in told[0][1][6:8]] == [3, 1]
+
+
+def test_what_is_done_over_http_may_be_told_on_the_stream(house):
+    server, ear = house.server(), Ear()
+    client = house.client(server.url, ear)
+    client.trade_by_hand("SHARE", Side.BUY, Decimal(1))
+    venue_order_id = client.trade_by_hand("SHARE", Side.SELL, Decimal(2), is_told=True)
+    ear.wait(lambda ear: ear.reports(ExecType.TRADE))
+    assert {each.venue_order_id for each in ear.reports()} == {venue_order_id}
+    assert client.liquidate("SHARE") is not None
+    assert client.liquidate("SHARE") is None
 
 
 def test_a_refusal_says_why(house):

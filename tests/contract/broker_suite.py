@@ -11,12 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from fillbook.brokers.live import Broker, BrokerRefused, NotSent, OrderRef
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from fillbook.core.reports import OrderReport, PositionReport
+from fillbook.core.reports import (
+    BalanceReport,
+    CashReport,
+    CommissionReport,
+    OrderReport,
+    PositionReport,
+    SplitReport,
+    TransferReport,
+)
 from fillbook.core.values import CLOSED, ExecType, OrderStatus, Side
 
 WAIT_S = 10.0
@@ -57,6 +65,8 @@ class Bench:
         fills_px: A limit price at which a BUY of *qty* fills at once, and completely.
         bad_qty: A quantity that the broker refuses.
         silent_on: Keys of a report that this broker has no word for: they are None, never a guess.
+        have_moved: Has a signed quantity of the instrument moved into the account without a trade;
+            None where the test cannot have that done at this broker.
     """
 
     broker: Broker
@@ -67,6 +77,7 @@ class Bench:
     fills_px: Decimal
     bad_qty: Decimal
     silent_on: frozenset[str] = frozenset()
+    have_moved: Callable[[Decimal], object] | None = None
     _count: int = 0
     refs: dict[str, OrderRef] = Factory(dict)
 
@@ -139,6 +150,21 @@ def needs(bench: Bench, *names: str) -> None:
     for name in names:
         if not getattr(bench.broker.capabilities, name):
             pytest.skip(f"{name} is not declared")
+
+
+def is_activity(message: Message) -> bool:
+    kinds = SplitReport | CashReport | TransferReport | CommissionReport
+    return isinstance(message.content, kinds) and message.content.ts_event is not None
+
+
+def balances_in(messages: Sequence[Message]) -> dict[tuple[str, str], Decimal]:
+    balances = {}
+    for message in messages:
+        report = message.content
+        assert isinstance(report, BalanceReport)
+        assert (report.account_id, report.currency) not in balances
+        balances[report.account_id, report.currency] = report.amount
+    return balances
 
 
 class BrokerSuite:
@@ -342,6 +368,54 @@ class BrokerSuite:
         assert {each.instrument_id: each.position_qty for each in held if each.position_qty} == {
             bench.instrument_id: bench.qty
         }
+
+    def test_positions_are_complete_once_their_lag_is_over(self, bench: Bench):
+        """What is declared as the lag is what a comparison waits for, and no longer."""
+        needs(bench, "has_positions")
+        bench.until(bench.submit(bench.fills_px), OrderStatus.FILLED)
+        deadline = time.monotonic() + bench.broker.capabilities.positions_lag_ns / 1e9
+        while not (held := bench.broker.positions()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert [message.content.position_qty for message in held] == [bench.qty]
+
+    def test_activities_are_listed_from_a_time_on_oldest_first(self, bench: Bench):
+        """Whoever asks again from the last one on must not miss any, and orders are not in it."""
+        needs(bench, "has_activities")
+        assert list(bench.broker.activities_since(0)) == []
+        bench.until(bench.submit(bench.fills_px), OrderStatus.FILLED)
+        assert all(is_activity(each) for each in bench.broker.activities_since(0))
+        if bench.have_moved is None:
+            pytest.skip("nothing can be moved here")
+        bench.have_moved(bench.qty)
+        bench.have_moved(-bench.qty)
+
+        messages = bench.broker.activities_since(0)
+
+        assert all(is_activity(each) and each.problem is None and each.raw for each in messages)
+        told = [each.content for each in messages if isinstance(each.content, TransferReport)]
+        assert [each.transferred_qty for each in told] == [bench.qty, -bench.qty]
+        assert {each.instrument_id for each in told} == {bench.instrument_id}
+        times = [message.content.ts_event for message in messages]
+        assert times == sorted(times)
+        later = [message.content for message in bench.broker.activities_since(times[-1])]
+        assert [each.transfer_id for each in later if isinstance(each, TransferReport)] == [
+            told[-1].transfer_id
+        ]
+        again = [message.content for message in bench.broker.activities_since(0)]
+        assert [evolve(each, ts_received=None) for each in again] == [
+            evolve(message.content, ts_received=None) for message in messages
+        ]
+
+    def test_cash_is_told_for_each_currency_once(self, bench: Bench):
+        needs(bench, "has_cash")
+        before = balances_in(bench.broker.cash())
+        bench.until(bench.submit(bench.fills_px), OrderStatus.FILLED)
+
+        after = balances_in(bench.broker.cash())
+
+        changed = {key for key, amount in after.items() if before.get(key, Decimal(0)) != amount}
+        assert changed, "a purchase costs something"
 
     # ---- the stream
 

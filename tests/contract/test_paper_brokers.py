@@ -25,6 +25,7 @@ def a_bench(broker: PaperBroker) -> Bench:
         rests_px=Decimal(90),
         fills_px=Decimal(101),
         bad_qty=Decimal("0.5"),
+        have_moved=lambda qty: broker.transfer("SHARE", qty),
     )
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fillbook.audit.verify import verify
 from fillbook.brokers.port import Message
@@ -12,10 +13,11 @@ from fillbook.core.events import InstrumentDefined
 from fillbook.core.lots import LotBook
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.replaying import book_state
-from fillbook.core.reports import OrderReport, SplitReport
+from fillbook.core.reports import BalanceReport, OrderReport, SplitReport, TransferReport
 from fillbook.core.values import ExecType, OrderStatus, Side
 from fillbook.feedback.recorder import Recorder
 from fillbook.forensics.replay import happened_by
+from fillbook.log.port import Draft, Record
 from fillbook.log.sqlite import SqliteLog
 from fillbook.wiring import LogHistory, recover
 
@@ -113,6 +115,51 @@ def test_it_opens_a_position_that_never_was():
     figures = hand.figures()
     assert (figures["position_qty"], figures["avg_px"]) == ("100", "275.5")
     assert figures["realized_pnl_gross"] == "0"
+
+
+def test_a_transfer_that_the_broker_tells_is_one():
+    """Told again, by whatever question, it is the same transfer; another id is another one."""
+    hand, keys = Hand(), set()
+
+    def sink(draft: Draft) -> Record:
+        keys.add(draft.idempotency_key)
+        return hand.log.append([draft])[0]
+
+    recorder = Recorder(hand.book, sink, keys.__contains__)
+    told = TransferReport(
+        instrument_id="SBER", transfer_id="M-1", transferred_qty=Decimal(40), px=Decimal(50),
+        ts_event=7, ts_received=9,
+    )  # fmt: skip
+
+    first = recorder.record(Message(0, "transfer", told, b"{}"))
+    again = recorder.record(Message(0, "transfer", evolve(told, ts_received=11), b"{}"))
+    out = evolve(told, transfer_id="M-2", transferred_qty=Decimal(-10), px=None)
+    recorder.record(Message(0, "transfer", out, b"{}"))
+    recorder.record(Message(0, "transfer", evolve(told, account_id="other"), b"{}"))
+
+    assert (first.outcome, again.outcome, again.events) == ("RECORDED", "DUPLICATE", ())
+    assert first.events == (
+        PositionAdjusted(
+            account_id="default", instrument_id="SBER", adjusted_qty=Decimal(40), px=Decimal(50),
+            by="the venue", reason="transfer M-1", ts_event=7, ts_received=9,
+        ),
+    )  # fmt: skip
+    assert "transfer:default:SBER:M-1" in keys
+    held = {view.account_id: view.position_qty for view in hand.book.position_views()}
+    assert held == {"default": 30, "other": 40}
+    assert book_state(recover(hand.log, use_snapshot=False)) == book_state(hand.book)
+    assert verify(hand.log).problems == []
+
+
+def test_a_balance_is_only_compared():
+    hand = Hand()
+    head = hand.log.head().seq
+    report = BalanceReport(currency="RUB", amount=Decimal(-5))
+
+    judgement = hand.recorder.record(Message(0, "balance", report, b"{}"))
+
+    assert (judgement.kind, judgement.outcome, judgement.events) == ("balance", "DUPLICATE", ())
+    assert hand.log.head().seq == head
 
 
 def test_every_fold_leads_to_the_same_position():

@@ -1,10 +1,14 @@
 """What is taken in is durable, whole or not at all, also where the disk fails."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from feedback.desk import Desk, filled, told
+from fillbook.brokers.port import Message
+from fillbook.core.reports import TransferReport
+from fillbook.core.values import Source
 from fillbook.errors import StorageFailed
 from fillbook.log.batch import SqliteBatch
 
@@ -35,6 +39,20 @@ def test_a_full_disk_stops_intents_and_not_feedback(monkeypatch: pytest.MonkeyPa
         desk.submit()
     desk.tracker.cancel(held, desk.now)
     assert "cancel" in [call.kind for call in desk.step()]
+
+
+def test_a_transfer_is_counted_once_over_a_restart(tmp_path: Path):
+    """A restart asks for the activities again, from before its end."""
+    desk = Desk(path=str(tmp_path / "a.ledger"), start=False)
+    report = TransferReport(instrument_id="SBER", transfer_id="M-1", transferred_qty=Decimal(4))
+    message = Message(0, "transfer", report, b"{}")
+    assert desk.keeper.hear(message, Source.POLL).outcome == "RECORDED"
+    desk.crash()
+
+    assert desk.keeper.hear(message, Source.POLL).outcome == "DUPLICATE"
+
+    assert [view.position_qty for view in desk.keeper.book.position_views()] == [4]
+    desk.log.close()
 
 
 def test_an_intent_that_could_not_be_made_durable_is_not_sent(monkeypatch: pytest.MonkeyPatch):

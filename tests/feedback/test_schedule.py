@@ -63,6 +63,15 @@ def test_the_urgent_go_first_and_few_at_once():
     assert len(schedule.start(0)) == 1
 
 
+def test_a_question_is_asked_with_what_it_is_about():
+    assert Call("activities_since", since=7).arguments() == (7,)
+    assert Call("fills_since", since=7).arguments() == (7,)
+    assert Call("cash", since=7).arguments() == Call("positions").arguments() == ()
+    schedule = Schedule(ABLE, 10 * SECOND)
+    wanted = [schedule.want(Call("cash")), schedule.want(Call("activities_since"))]
+    assert schedule.start(0) == wanted, "questions may start before trading does"
+
+
 def test_more_look_ups_than_the_rate_allows_keep_no_other_question_out():
     """A recovery waits for the fills; asked about one by one, enough orders would never let it."""
     schedule = Schedule(evolve(ABLE, calls=1, concurrency=1), 10 * SECOND, is_open=True)

@@ -187,6 +187,14 @@ class ClientBroker:
         """Return nothing: the four methods do not tell what is traded, and it is not declared."""
         return []
 
+    def activities_since(self, ts_event: int) -> list[Message]:
+        """Return nothing: no method of the client tells them, and it is not declared."""
+        return []
+
+    def cash(self) -> list[Message]:
+        """Return nothing: no method of the client tells it, and it is not declared."""
+        return []
+
     def positions(self) -> list[Message]:
         """Return what the account holds."""
         return self._answers.positions(self._call(self._client.get_positions))

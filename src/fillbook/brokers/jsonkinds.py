@@ -19,6 +19,7 @@ from fillbook.brokers.quick import maker
 from fillbook.core.commands import CancelOrder, Command, ReplaceOrder, SubmitOrder
 from fillbook.core.exact import average_of, decimal_of
 from fillbook.core.reports import (
+    BalanceReport,
     CancelReject,
     CashReport,
     CommissionReport,
@@ -28,6 +29,7 @@ from fillbook.core.reports import (
     PositionReport,
     Report,
     SplitReport,
+    TransferReport,
 )
 from fillbook.core.values import Contract, ExecType, OrderStatus, Side
 from fillbook.errors import BadValue
@@ -84,6 +86,13 @@ def _positive(text: str) -> Decimal:
     value = decimal_of(text)
     if value.is_signed() or not value:
         raise BadValue("", f"{shown(text)} is not more than 0")
+    return value
+
+
+def _moved(text: str) -> Decimal:
+    value = decimal_of(text)
+    if not value:
+        raise BadValue("", f"{shown(text)} moves nothing; it is more or less than 0")
     return value
 
 
@@ -285,6 +294,28 @@ KINDS: dict[str, Kind] = {
             "amount": decimal_of,
             "currency": id_of,
             "reason": _one_of(_CASH_REASONS),
+            "account_id": id_of,
+            "ts_event": instant_of,
+        },
+    ),
+    "transfer": Kind(
+        maker(TransferReport),
+        (("instrument_id",), ("transfer_id",), ("transferred_qty",)),
+        {
+            "instrument_id": id_of,
+            "transfer_id": id_of,
+            "transferred_qty": _moved,
+            "px": decimal_of,
+            "account_id": id_of,
+            "ts_event": instant_of,
+        },
+    ),
+    "balance": Kind(
+        maker(BalanceReport),
+        (("currency",), ("amount",)),
+        {
+            "currency": id_of,
+            "amount": decimal_of,
             "account_id": id_of,
             "ts_event": instant_of,
         },

@@ -10,6 +10,7 @@ from json import JSONEncoder
 from fillbook.core.commands import CancelOrder, Command, ReplaceOrder, SubmitOrder
 from fillbook.core.exact import plain
 from fillbook.core.reports import (
+    BalanceReport,
     CancelReject,
     CashReport,
     CommissionReport,
@@ -19,6 +20,7 @@ from fillbook.core.reports import (
     PositionReport,
     Report,
     SplitReport,
+    TransferReport,
 )
 from fillbook.core.times import time_text
 
@@ -82,6 +84,11 @@ KINDS: dict[type[Command | Report], tuple[str, tuple[str, ...]]] = {
         "cash",
         ("account_id", "instrument_id", "amount", "currency", "reason", "ts_event"),
     ),
+    TransferReport: (
+        "transfer",
+        ("account_id", "instrument_id", "transfer_id", "transferred_qty", "px", "ts_event"),
+    ),
+    BalanceReport: ("balance", ("account_id", "currency", "amount", "ts_event")),
     MarkReport: ("mark", ("instrument_id", "px", "ts_event")),
 }  # fmt: skip
 """The kind of each message, and its keys in the order in which they are written."""

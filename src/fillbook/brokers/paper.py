@@ -111,9 +111,12 @@ class PaperExchange:
         return None if bid is None else listing.px(bid), None if ask is None else listing.px(ask)
 
     def held_qty(self, instrument_id: str, account_id: str = "default") -> Decimal:
-        """Return what the account's fills add up to, signed; fees are not taken out."""
+        """Return what the account's fills add up to, signed; fees are not taken out.
+
+        After a split that leaves a part of a step, to the nearest step.
+        """
         steps = self._floor.held.get((account_id, instrument_id), 0)
-        return self.listings[instrument_id].qty(steps)
+        return self.listings[instrument_id].qty(round(steps))
 
     def mark(self, instrument_id: str) -> MarkReport:
         """Return the last price as of now."""
@@ -140,7 +143,7 @@ class PaperExchange:
         for order, fill in self._floor.trades[trade_id]:
             assert not fill.is_busted, f"{trade_id} was busted before"
             fill.is_busted = True
-            self._floor.hold(order, -fill.steps)
+            self._floor.hold(order, -fill.steps, fill.ts_event)
             self._floor.tell(
                 order,
                 ExecType.TRADE_CANCEL,
@@ -158,7 +161,7 @@ class PaperExchange:
             steps, ticks = listing.steps(last_qty) or 0, listing.ticks(last_px) or 0
             assert steps > 0 and ticks > 0, f"{last_qty} @ {last_px} is no trade"  # noqa: PT018
             assert not fill.is_busted, f"{trade_id} was busted before"
-            self._floor.hold(order, steps - fill.steps)
+            self._floor.hold(order, steps - fill.steps, fill.ts_event)
             fee = listing.fee(steps, ticks, is_maker=fill.is_maker)
             exec_ref_id, prior_fee = fill.exec_id, fill.commission
             fill.exec_id = self._floor.next_id("E")
@@ -210,19 +213,22 @@ class PaperExchange:
             amount = listing.funding(steps, last_px, rate)
             if key[1] != instrument_id or not amount:
                 continue
-            amounts = self._cash.setdefault(key, {})
-            amounts[currency] = EXACT.add(amounts.get(currency, Decimal(0)), amount)
-            self._send(
-                CashReport(
-                    instrument_id=instrument_id,
-                    amount=amount,
-                    currency=currency,
-                    reason="FUNDING",
-                    account_id=key[0],
-                )
+            report = CashReport(
+                instrument_id=instrument_id,
+                amount=amount,
+                currency=currency,
+                reason="FUNDING",
+                account_id=key[0],
             )
+            self._count_cash(report)
+            self._send(report)
             count += 1
         return count
+
+    def _count_cash(self, report: CashReport) -> None:
+        amounts = self._cash.setdefault((report.account_id, report.instrument_id), {})
+        held = amounts.get(report.currency, Decimal(0))
+        amounts[report.currency] = EXACT.add(held, report.amount)
 
     # ---- orders
 

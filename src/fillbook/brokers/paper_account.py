@@ -1,9 +1,10 @@
 """Keep a paper account in a file: what it was after each change, so that the next run goes on.
 
 The file is text, one JSON object per line, and only grows.  The first line names the seed; each
-other line is one change as a whole: the orders that it touched as they stood afterwards, and what
-was told of fills.  A line without its end is a change that nobody was told of: it is cut off.
-States are kept and not inputs: an exchange that is programmed differently keeps the same account.
+other line is one change as a whole: the orders that it touched as they stood afterwards, what was
+told of fills, and what came without an order.  A line without its end is a change that nobody was
+told of: it is cut off.  States are kept and not inputs: an exchange that is programmed differently
+keeps the same account.
 """
 
 import fcntl
@@ -20,9 +21,16 @@ from fillbook.brokers.jsonlines_out import to_row
 from fillbook.brokers.paper_market import LISTINGS, Listing
 from fillbook.brokers.paper_open import Account, Execution, OpenExchange
 from fillbook.brokers.paper_orders import VenueFill, VenueOrder
+from fillbook.brokers.paper_truth import Activity
 from fillbook.core.commands import CancelOrder, ReplaceOrder
 from fillbook.core.exact import plain
-from fillbook.core.reports import CommissionReport, OrderReport
+from fillbook.core.reports import (
+    CashReport,
+    CommissionReport,
+    OrderReport,
+    SplitReport,
+    TransferReport,
+)
 from fillbook.core.values import OrderStatus, Side
 from fillbook.errors import BadInput
 
@@ -56,6 +64,7 @@ class AccountFile:
         self._path = Path(path)
         self._listings = {listing.instrument_id: listing for listing in listings}
         self._told_counts: dict[int, int] = {}
+        self._activity_count = 0
         self._failure: OSError | None = None
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -73,7 +82,8 @@ class AccountFile:
         if self._failure is not None:
             raise self._failure
         orders = exchange.changes()
-        if not orders:
+        activities = exchange.activities[self._activity_count :]
+        if not orders and not activities:
             return
         told: dict[str, list[dict[str, Any]]] = {}
         for order in orders:
@@ -82,16 +92,17 @@ class AccountFile:
             if len(executions) > known:
                 told[str(order.number)] = [dict(to_row(each)) for each in executions[known:]]
                 self._told_counts[order.number] = len(executions)
-        self._append(
-            {
-                "ts_event": exchange.now_ns,
-                "counts": exchange.counts,
-                "last_px": exchange.last_px,
-                "orders": [_order_row(order) for order in orders],
-                "executions": told,
-            },
-            durably=durably,
-        )
+        row = {
+            "ts_event": exchange.now_ns,
+            "counts": exchange.counts,
+            "last_px": exchange.last_px,
+            "orders": [_order_row(order) for order in orders],
+            "executions": told,
+        }
+        if activities:
+            row["activities"] = [dict(to_row(each)) for each in activities]
+            self._activity_count += len(activities)
+        self._append(row, durably=durably)
 
     def close(self) -> None:
         """Let go of the file; it is complete after every change."""
@@ -145,13 +156,16 @@ class AccountFile:
     def _account(self, lines: list[bytes]) -> Account:
         orders: dict[int, dict[str, Any]] = {}
         executions: dict[int, list[Execution]] = {}
+        activities: list[Activity] = []
         for line in lines:
             row = json.loads(line)
             for order_row in row["orders"]:
                 orders[order_row["number"]] = order_row
             for number, told in row["executions"].items():
                 executions.setdefault(int(number), []).extend(map(_execution, told))
+            activities += map(_activity, row.get("activities", ()))
         self._told_counts = {number: len(told) for number, told in executions.items()}
+        self._activity_count = len(activities)
         assert sorted(orders) == list(range(len(orders))), f"{self._path}: an order is missing"
         return Account(
             ts_event=row["ts_event"],
@@ -159,6 +173,7 @@ class AccountFile:
             last_px=row["last_px"],
             orders=[_order(orders[number], self._listings) for number in sorted(orders)],
             executions=executions,
+            activities=activities,
         )
 
 
@@ -202,6 +217,12 @@ def _order(row: dict[str, Any], listings: Mapping[str, Listing]) -> VenueOrder:
 def _execution(row: dict[str, Any]) -> Execution:
     content = _content(row)
     assert isinstance(content, OrderReport | CommissionReport), f"{row} tells nothing of a fill"
+    return content
+
+
+def _activity(row: dict[str, Any]) -> Activity:
+    content = _content(row)
+    assert isinstance(content, SplitReport | TransferReport | CashReport), f"{row} moves nothing"
     return content
 
 

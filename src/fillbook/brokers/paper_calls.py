@@ -1,11 +1,13 @@
 """Write and read the calls of a live broker as JSON, for a client and a server to agree on.
 
 A call's body is one object: an `order` or a `request` as JSON lines have it, an `order` by its ids,
-a `ts_event`.  An answer is JSON lines, one message each.
+a `ts_event`.  An answer is JSON lines, one message each.  What a test has done to the account is an
+object with the keys of `DEEDS`, amounts as text.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
@@ -17,14 +19,33 @@ from fillbook.brokers.jsonlines_out import to_row
 from fillbook.brokers.live import OrderRef
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from fillbook.core.exact import decimal_of, plain
 from fillbook.core.times import time_text
+from fillbook.core.values import Side
 from fillbook.errors import BadValue
 
-__all__ = ["METHODS", "arguments_of", "body_of", "messages_of"]
+__all__ = [
+    "DEEDS",
+    "METHODS",
+    "arguments_of",
+    "body_of",
+    "deed_body_of",
+    "deed_of",
+    "messages_of",
+]
 
 METHODS = (
     "submit", "cancel", "replace", "look_up", "open_orders", "fills_since", "positions",
+    "activities_since", "cash",
 )  # fmt: skip
+
+DEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "trade_by_hand": (("instrument_id", "side", "qty"), ("is_told",)),
+    "liquidate": (("instrument_id",), ()),
+    "split": (("instrument_id", "numerator", "denominator"), ()),
+    "transfer": (("instrument_id", "qty"), ("px",)),
+}
+"""What may be done to the account: the keys that it needs, and those that it may have."""
 
 _REF_KEYS = (
     "client_order_id", "first_client_order_id", "venue_order_id", "account_id", "instrument_id",
@@ -59,7 +80,7 @@ def arguments_of(method: str, data: bytes) -> tuple[Any, ...]:
         return _command(method, body, "request"), _ref(body)
     if method == "look_up":
         return (_ref(body),)
-    if method == "fills_since":
+    if method in ("fills_since", "activities_since"):
         if not isinstance(body.get("ts_event"), str):
             raise BadValue("ts_event", "missing")
         return (instant_of(body["ts_event"]),)
@@ -73,6 +94,47 @@ def messages_of(data: bytes) -> list[Message]:
         if message.problem is not None:
             raise BadValue("", f"the answer cannot be read: {message.problem}")
     return messages
+
+
+def deed_body_of(told: Mapping[str, Any]) -> bytes:
+    """Return the body of a request that something be done to the account."""
+    body = {
+        key: plain(value) if isinstance(value, Decimal) else value
+        for key, value in told.items()
+        if value is not None
+    }
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def deed_of(deed: str, data: bytes) -> dict[str, Any]:
+    """Return what is to be done, by key; raise `BadValue` where the body does not say."""
+    try:
+        body = json.loads(data or b"{}")
+    except ValueError as bad:
+        raise BadValue("", f"not JSON: {bad}") from None
+    needed, others = DEEDS[deed]
+    if not isinstance(body, dict) or not set(needed) <= set(body) <= {*needed, *others}:
+        raise BadValue(
+            "", f"give {', '.join(needed)}, and perhaps {', '.join(others) or 'nothing'}"
+        )
+    return {key: _read(key, value) for key, value in body.items()}
+
+
+def _read(key: str, value: object) -> Any:
+    if key == "is_told":
+        if not isinstance(value, bool):
+            raise BadValue(key, "not true or false")
+        return value
+    if not isinstance(value, str):
+        raise BadValue(key, "not text")
+    if key == "side":
+        if value not in set(Side):
+            raise BadValue(key, f"found {value!r}, which is no side")
+        return Side(value)
+    try:
+        return value if key == "instrument_id" else decimal_of(value)
+    except BadValue as bad:
+        raise BadValue(key, bad.problem) from None
 
 
 def _command(method: str, body: Mapping[str, Any], key: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fillbook.brokers.live import BrokerRefused, Listener, NotSent
-from fillbook.brokers.paper_calls import body_of, messages_of
+from fillbook.brokers.paper_calls import body_of, deed_body_of, messages_of
 from fillbook.brokers.paper_sim import BrokerTrouble
 from fillbook.brokers.port import Message
 
@@ -52,6 +52,10 @@ class OverHttp:
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         truth: dict[str, list[dict[str, Any]]] = json.loads(self._request("GET", "/truth"))
         return truth
+
+    def have_done(self, deed: str, **told: Any) -> str | None:
+        done: str | None = json.loads(self._request("POST", f"/{deed}", deed_body_of(told)))["id"]
+        return done
 
     def settle(self) -> None:
         self._request("POST", "/settle", b"{}")

@@ -19,7 +19,14 @@ from fillbook.brokers.paper_open import Execution, OpenExchange
 from fillbook.brokers.paper_orders import VenueOrder
 from fillbook.brokers.paper_wire import SECOND, VenueMessage
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from fillbook.core.reports import CancelReject, OrderReport, PositionReport, Report
+from fillbook.core.reports import (
+    BalanceReport,
+    CancelReject,
+    CommissionReport,
+    OrderReport,
+    PositionReport,
+    Report,
+)
 from fillbook.core.values import OrderStatus
 
 __all__ = ["Desk"]
@@ -59,6 +66,8 @@ class Desk:
             "open_orders": self._open_orders,
             "fills_since": self._fills_since,
             "positions": self._positions,
+            "activities_since": self._activities_since,
+            "cash": self._cash,
         }
         self.keep()
 
@@ -87,7 +96,7 @@ class Desk:
         return self._answers[method](*args)
 
     def truth(self) -> Mapping[str, list[dict[str, Any]]]:
-        """Return `orders`, `fills` and `positions` as they are; see `PaperExchange.truth`."""
+        """Return what is so; see `OpenExchange.truth`."""
         return self.exchange.truth()
 
     def close(self) -> None:
@@ -153,6 +162,24 @@ class Desk:
                 ts_event=self.exchange.now_ns,
             )
             for row in self.exchange.positions()
+        ]
+
+    def _activities_since(self, ts_event: int) -> list[Report]:
+        found: list[Report] = [*self.exchange.activities]
+        for executions in self.exchange.executions.values():
+            found += [each for each in executions if isinstance(each, CommissionReport)]
+        found = [each for each in found if (each.ts_event or 0) >= ts_event]
+        return sorted(found, key=lambda each: each.ts_event or 0)
+
+    def _cash(self) -> list[Report]:
+        return [
+            BalanceReport(
+                account_id=row["account_id"],
+                currency=row["currency"],
+                amount=Decimal(row["amount"]),
+                ts_event=self.exchange.now_ns,
+            )
+            for row in self.exchange.balances()
         ]
 
     def _find(self, ref: OrderRef) -> VenueOrder | None:

@@ -6,6 +6,7 @@ the resting order is canceled.
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -25,10 +26,13 @@ class Floor:
     Attributes:
         orders: Every order that came in, refused ones included, in order of arrival.
         books: By `instrument_id`.
-        held: Signed steps by (account, instrument): what the fills that stand add up to.
+        held: Signed steps by (account, instrument): what the fills that stand add up to, with
+            transfers; a fraction only after a split that leaves one.
+        move_count: How often that has changed.
         trades: Both sides of each match, by `trade_id`; the crowd's side is not kept.
         counts: How many ids of each kind have been given out.
         touched: The orders that something was told of, by number; whoever keeps them clears it.
+        seed: What is in the ids that it gives out.
     """
 
     def __init__(
@@ -36,16 +40,20 @@ class Floor:
     ) -> None:
         self.orders: list[VenueOrder] = []
         self.books: dict[str, Book] = {}
-        self.held: dict[tuple[str, str], int] = {}
+        self.held: dict[tuple[str, str], int | Fraction] = {}
+        self.move_count = 0
         self.trades: dict[str, list[tuple[VenueOrder, VenueFill]]] = {}
         self.counts = {"E": 0, "T": 0, "V": 0}
         self.touched: dict[int, VenueOrder] = {}
-        self._seed = seed
+        self.seed = seed
         self._wire = wire
         self._closes_ns = closes_ns
         self._waiting: dict[str, list[VenueOrder]] = {}
+        self._crowds: dict[str, Crowd] = {}
+        self._splits: dict[str, list[tuple[int, Fraction]]] = {}
         for listing in listings:
             crowd = Crowd(seed, listing, pace_ns=pace_ns)
+            self._crowds[listing.instrument_id] = crowd
             book = self.books[listing.instrument_id] = Book(crowd.fair_px)
             self._waiting[listing.instrument_id] = []
             crowd.quote(book)
@@ -54,7 +62,7 @@ class Floor:
     def next_id(self, kind: str) -> str:
         """Return a new id: kind E of an execution message, T of a match, V of an order."""
         self.counts[kind] += 1
-        return f"{kind}{self._seed}-{self.counts[kind]}"
+        return f"{kind}{self.seed}-{self.counts[kind]}"
 
     def adopt(self, orders: Sequence[VenueOrder]) -> None:
         """Go on with the *orders* of an earlier session; what is open goes to work again."""
@@ -63,7 +71,7 @@ class Floor:
             for fill in order.fills:
                 self.trades.setdefault(fill.trade_id, []).append((order, fill))
             for fill in order.standing:
-                self.hold(order, fill.steps)
+                self.hold(order, fill.steps, fill.ts_event)
         for order in orders:
             if order.is_closed:
                 continue
@@ -100,7 +108,8 @@ class Floor:
         elif order.resting is not None:
             self._leave_book(order)
         elif order.leaves and not order.is_waiting:
-            if self._wire.now_ns < self._closes_ns and order.can_rest:
+            is_as_ordered = self._ratio_since(order.instrument_id, order.fills[0].ts_event) == 1
+            if self._wire.now_ns < self._closes_ns and order.can_rest and is_as_ordered:
                 self._work(order)
                 self._trigger(order.instrument_id)
             else:
@@ -142,7 +151,7 @@ class Floor:
         )
         order.fills.append(fill)
         self.trades.setdefault(trade_id, []).append((order, fill))
-        self.hold(order, steps)
+        self.hold(order, steps, fill.ts_event)
         self.tell(
             order,
             ExecType.TRADE,
@@ -157,10 +166,46 @@ class Floor:
             ts_event=fill.ts_event,
         )
 
-    def hold(self, order: VenueOrder, steps: int) -> None:
-        """Count *steps* more as filled, or fewer, in what the account holds."""
-        key = order.account_id, order.instrument_id
-        self.held[key] = self.held.get(key, 0) + (steps if order.is_buy else -steps)
+    def hold(self, order: VenueOrder, steps: int, ts_event: int) -> None:
+        """Count *steps* more as filled at *ts_event*, or fewer, in what the account holds."""
+        signed_steps = steps if order.is_buy else -steps
+        self.move(order.account_id, order.instrument_id, signed_steps, ts_event)
+
+    def move(self, account_id: str, instrument_id: str, steps: int, ts_event: int) -> None:
+        """Add signed *steps* of *ts_event* to what the account holds, as splits since have them."""
+        key = account_id, instrument_id
+        moved = steps * self._ratio_since(instrument_id, ts_event)
+        self.held[key] = self.held.get(key, 0) + moved
+        self.move_count += 1
+
+    def split(self, instrument_id: str, ratio: Fraction) -> int:
+        """Let each unit become *ratio* units, and return when: what is held and the prices change.
+
+        What is open is canceled first, as its terms are in the old units.
+        """
+        for order in self.orders:
+            if order.instrument_id == instrument_id and not order.is_closed:
+                self.end(order, OrderStatus.CANCELED, text="canceled for a split")
+        ts_event = self._wire.moment()
+        self.note_split(instrument_id, ratio, ts_event)
+        for key in self.held:
+            if key[1] == instrument_id:
+                self.held[key] *= ratio
+        self._crowds[instrument_id].split(self.books[instrument_id], ratio)
+        return ts_event
+
+    def note_split(self, instrument_id: str, ratio: Fraction, ts_event: int) -> None:
+        """Know of a split; what is held and what the market pays are as it left them already."""
+        self._splits.setdefault(instrument_id, []).append((ts_event, ratio))
+        self.move_count += 1
+
+    def _ratio_since(self, instrument_id: str, ts_event: int) -> int | Fraction:
+        """Return how many units one of *ts_event* has become."""
+        ratio: int | Fraction = 1
+        for split_ns, each in self._splits.get(instrument_id, ()):
+            if split_ns > ts_event:
+                ratio *= each
+        return ratio
 
     def tell(self, order: VenueOrder, exec_type: ExecType, **facts: Any) -> OrderReport:
         """Send a report of *order* as it stands, with the *facts* of this message."""

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from attrs import evolve, fields_dict
@@ -25,6 +26,7 @@ from fillbook.brokers.paper_sim import (
 from fillbook.brokers.paper_wire import SECOND
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from fillbook.core.values import Side
 
 __all__ = ["PaperBroker", "Truth"]
 
@@ -44,6 +46,8 @@ class Way(Protocol):
     def instruments(self) -> list[Message]: ...
 
     def truth(self) -> Truth: ...
+
+    def have_done(self, deed: str, **told: Any) -> str | None: ...
 
     def settle(self) -> None: ...
 
@@ -121,7 +125,7 @@ class PaperBroker:
 
         So the next run finds the account that its book remembers.
         """
-        if self._opened is not None and not self.truth()["orders"]:
+        if self._opened is not None and not any(self.truth().values()):
             self._way.close()
             self._way = self._opened(f"{ledger}.paper")
             self._opened = None
@@ -156,6 +160,12 @@ class PaperBroker:
     def positions(self) -> Sequence[Message]:
         return self._call("positions")
 
+    def activities_since(self, ts_event: int) -> Sequence[Message]:
+        return self._call("activities_since", ts_event)
+
+    def cash(self) -> Sequence[Message]:
+        return self._call("cash")
+
     def _call(self, method: str, *args: Any) -> list[Message]:
         assert is_declared(self._capabilities, method), f"{method} is not declared"
         return self._way.call(method, *args)
@@ -167,8 +177,28 @@ class PaperBroker:
         return self._way.instruments()
 
     def truth(self) -> Truth:
-        """Return `orders`, `fills` and `positions` as the exchange has them."""
+        """Return `orders`, `fills`, `positions`, `activities` and `balances` as they are."""
         return self._way.truth()
+
+    def trade_by_hand(
+        self, instrument_id: str, side: Side, qty: Decimal, *, is_told: bool = False
+    ) -> str | None:
+        """Trade on the account as somebody else would; see `SimulatedBroker.trade_by_hand`."""
+        told: dict[str, Any] = {"side": side, "qty": qty, "is_told": is_told}
+        return self._way.have_done("trade_by_hand", instrument_id=instrument_id, **told)
+
+    def liquidate(self, instrument_id: str) -> str | None:
+        """Let the broker close a position; see `SimulatedBroker.liquidate`."""
+        return self._way.have_done("liquidate", instrument_id=instrument_id)
+
+    def split(self, instrument_id: str, numerator: Decimal, denominator: Decimal) -> None:
+        """Let *denominator* units become *numerator*; see `SimulatedBroker.split`."""
+        told = {"numerator": numerator, "denominator": denominator}
+        self._way.have_done("split", instrument_id=instrument_id, **told)
+
+    def transfer(self, instrument_id: str, qty: Decimal, px: Decimal | None = None) -> str | None:
+        """Move a position in or out without a trade; see `SimulatedBroker.transfer`."""
+        return self._way.have_done("transfer", instrument_id=instrument_id, qty=qty, px=px)
 
     def settle(self) -> None:
         """Let nothing more go wrong from now on."""
@@ -220,6 +250,14 @@ class InProcess:
     def truth(self) -> Truth:
         with self._lock:
             return self._broker.truth()
+
+    def have_done(self, deed: str, **told: Any) -> str | None:
+        with self._lock:
+            self._check_open()
+            self._broker.pass_time(self._clock())
+            done: str | None = getattr(self._broker, deed)(**told)
+            self._changed.notify_all()
+        return done
 
     def settle(self) -> None:
         with self._lock:

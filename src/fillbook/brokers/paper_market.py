@@ -119,11 +119,20 @@ class Listing:
             return self._rounded(rate * steps * Fraction(self.qty_step))
         return self._rounded(rate * self._value(steps, ticks))
 
-    def funding(self, held_steps: int, ticks: int, rate: Decimal) -> Decimal:
+    def funding(self, held_steps: int | Fraction, ticks: int, rate: Decimal) -> Decimal:
         """Return what the holder of a signed position receives: a long one pays a rate > 0."""
         return self._rounded(-Fraction(rate) * self._value(held_steps, ticks))
 
-    def _value(self, steps: int, ticks: int) -> Fraction:
+    def cash_flow(self, steps: int, ticks: int) -> Fraction:
+        """Return what a fill of signed *steps* brings in, in `settlement_currency`, fee apart.
+
+        A purchase costs its whole value, of a future too: what it brings is told when it is sold.
+        An inverse contract pays the other way round, as its value falls while its price rises.
+        """
+        value = self._value(steps, ticks)
+        return value if self.contract is Contract.INVERSE else -value
+
+    def _value(self, steps: int | Fraction, ticks: int) -> Fraction:
         """Return what *steps* are worth: in the quote currency, or in the base where INVERSE."""
         size = steps * Fraction(self.qty_step) * Fraction(self.multiplier)
         px = ticks * Fraction(self.px_step)
@@ -274,6 +283,14 @@ class Crowd:
         self.fair_px += self._walk.randrange(-listing.swing, listing.swing + 1)
         self.fair_px = max(self.fair_px, 2 * listing.depth)
         return self.quote(book) + self._trade(book)
+
+    def split(self, book: Book, ratio: Fraction) -> None:
+        """Go on at what a unit costs once each has become *ratio* units; none but the crowd's
+        orders are in the *book*.
+        """
+        self.fair_px = max(round(self.fair_px / ratio), 2 * self._listing.depth)
+        book.last_px = max(round(book.last_px / ratio), 1)
+        self.quote(book)
 
     def quote(self, book: Book) -> list[Match]:
         """Withdraw what is out of line and quote every level where nobody of the crowd is left.

@@ -5,19 +5,29 @@ waits for an answer, asks what happened while it was away, and finds its orders 
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
 from attrs import evolve, field, frozen
 
+from fillbook.brokers.jsonlines_out import to_row
 from fillbook.brokers.paper import PaperExchange
 from fillbook.brokers.paper_market import LISTINGS, Listing
 from fillbook.brokers.paper_orders import VenueFill, VenueOrder
-from fillbook.brokers.paper_truth import positions_of
+from fillbook.brokers.paper_truth import Activity, balances_of, positions_of, truth_of
 from fillbook.brokers.paper_wire import MICROSECOND, SECOND, VenueMessage
 from fillbook.core.commands import Command, SubmitOrder
-from fillbook.core.reports import CommissionReport, OrderReport
-from fillbook.core.values import ExecType
+from fillbook.core.exact import EXACT
+from fillbook.core.reports import (
+    CashReport,
+    CommissionReport,
+    OrderReport,
+    SplitReport,
+    TransferReport,
+)
+from fillbook.core.values import ExecType, Side
 
 __all__ = ["Account", "Execution", "OpenExchange"]
 
@@ -40,6 +50,7 @@ class Account:
         last_px: Ticks by `instrument_id`.
         orders: In order of arrival.
         executions: All that was told of fills, by the order's number, in the order of telling.
+        activities: Splits, transfers and cash, in the order in which they came.
     """
 
     ts_event: int
@@ -47,6 +58,7 @@ class Account:
     last_px: Mapping[str, int]
     orders: Sequence[VenueOrder] = ()
     executions: Mapping[int, Sequence[Execution]] = field(factory=dict)
+    activities: Sequence[Activity] = ()
 
 
 class OpenExchange(PaperExchange):
@@ -55,6 +67,7 @@ class OpenExchange(PaperExchange):
     Attributes:
         executions: All that was told of fills, by the order's number: the trades, what was taken
             back or corrected of them, and late fees, each as it was told first.
+        activities: The splits, transfers and cash of every account, oldest first.
     """
 
     def __init__(
@@ -74,6 +87,7 @@ class OpenExchange(PaperExchange):
             seed, opens_ns=opens_ns, closes_ns=NEVER_NS, listings=listings, pace_ns=pace_ns
         )
         self.executions: dict[int, list[Execution]] = {}
+        self.activities: list[Activity] = []
         self._told: list[VenueMessage] = []
         self._wire.on_send = self._note
         if account is not None:
@@ -103,6 +117,74 @@ class OpenExchange(PaperExchange):
         """
         told, self._told = self._told, []
         return told
+
+    # ---- what nobody asked for
+
+    def liquidate(self, instrument_id: str, account_id: str = "default") -> VenueOrder | None:
+        """Close the account's position with an order of the broker's own, as far as the book goes.
+
+        None, and nothing happens, where not a whole step is held.
+        """
+        held_qty = sum(
+            (
+                Decimal(row["position_qty"])
+                for row in self.positions()
+                if (row["account_id"], row["instrument_id"]) == (account_id, instrument_id)
+            ),
+            Decimal(0),
+        )
+        listing = self.listings[instrument_id]
+        held = int(EXACT.divide_int(held_qty, listing.qty_step))
+        steps = min(abs(held), listing.steps(listing.max_order_qty) or 0)
+        if not steps:
+            return None
+        command = SubmitOrder(
+            client_order_id="liquidation",
+            account_id=account_id,
+            instrument_id=instrument_id,
+            side=Side.SELL if held > 0 else Side.BUY,
+            order_type="MARKET",
+            order_qty=listing.qty(steps),
+        )
+        return self.enter_by_phone(command)
+
+    def split(self, instrument_id: str, numerator: Decimal, denominator: Decimal) -> None:
+        """Let *denominator* units become *numerator*: what is held, and the price.
+
+        What is open is canceled.  Fills stay what they were.
+        """
+        ratio = Fraction(numerator) / Fraction(denominator)
+        assert ratio > 0, f"{numerator} for {denominator} is no split"
+        report = SplitReport(
+            instrument_id=instrument_id,
+            numerator=numerator,
+            denominator=denominator,
+            ts_event=self._floor.split(instrument_id, ratio),
+        )
+        self.activities.append(report)
+
+    def transfer(
+        self,
+        instrument_id: str,
+        transferred_qty: Decimal,
+        px: Decimal | None = None,
+        account_id: str = "default",
+    ) -> str:
+        """Move a position in, or out where *transferred_qty* < 0, and return the transfer's id."""
+        steps = self.listings[instrument_id].steps(transferred_qty)
+        assert steps, f"{transferred_qty} of {instrument_id} cannot be transferred"
+        count = sum(isinstance(each, TransferReport) for each in self.activities)
+        report = TransferReport(
+            instrument_id=instrument_id,
+            transfer_id=f"M{self._floor.seed}-{count + 1}",
+            transferred_qty=transferred_qty,
+            px=px,
+            account_id=account_id,
+            ts_event=self._wire.moment(),
+        )
+        self.activities.append(report)
+        self._move(report)
+        return report.transfer_id
 
     # ---- what anybody may ask
 
@@ -136,7 +218,23 @@ class OpenExchange(PaperExchange):
 
     def positions(self) -> list[dict[str, Any]]:
         """Return `positions` as `truth` has them."""
-        return positions_of(self.orders, self._cash)
+        return positions_of(self.orders, self._cash, self.activities)
+
+    def balances(self) -> list[dict[str, Any]]:
+        """Return `balances` as `truth` has them."""
+        return balances_of(self.orders, self._cash)
+
+    def truth(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what `PaperExchange.truth` does, with `activities` and `balances`."""
+        return truth_of(self.orders, self._cash, self.activities) | {
+            "activities": [dict(to_row(each)) for each in self.activities],
+            "balances": self.balances(),
+        }
+
+    @property
+    def move_count(self) -> int:
+        """How often what is held has changed."""
+        return self._floor.move_count
 
     def sides(self, trade_id: str) -> list[tuple[VenueOrder, VenueFill]]:
         """Return the orders that a match filled, each with its fill."""
@@ -170,6 +268,16 @@ class OpenExchange(PaperExchange):
         for number, told in self.executions.items():
             for execution in told:  # an id that a replacement took away still names the order
                 self._by_venue_id.setdefault(execution.venue_order_id or "", account.orders[number])
+        self.activities = list(account.activities)
+        for each in self.activities:
+            if isinstance(each, SplitReport):
+                ratio = Fraction(each.numerator) / Fraction(each.denominator)
+                self._floor.note_split(each.instrument_id, ratio, each.ts_event or 0)
+        for each in self.activities:
+            if isinstance(each, TransferReport):
+                self._move(each)
+            elif isinstance(each, CashReport):
+                self._count_cash(each)
         self._floor.adopt(account.orders)
         for order in account.orders:
             self._plan_expiry(order)
@@ -177,8 +285,14 @@ class OpenExchange(PaperExchange):
                 answer = partial(self._answer_pending, order, order.request)
                 self._wire.at(self.now_ns + _REQUEST_NS, answer)
 
+    def _move(self, report: TransferReport) -> None:
+        steps = self.listings[report.instrument_id].steps(report.transferred_qty) or 0
+        self._floor.move(report.account_id, report.instrument_id, steps, report.ts_event or 0)
+
     def _note(self, message: VenueMessage) -> None:
         self._told.append(message)
+        if isinstance(message, CashReport):
+            self.activities.append(message)
         if isinstance(message, CommissionReport) or (
             isinstance(message, OrderReport) and message.exec_type in _EXECUTIONS
         ):

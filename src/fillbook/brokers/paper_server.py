@@ -1,12 +1,14 @@
 """Serve a paper broker over HTTP, so that a robot can be killed while its broker lives on.
 
-`POST /submit`, `/cancel`, `/replace`, `/look_up`, `/open_orders`, `/fills_since` and `/positions`
-are the calls of the port; `paper_calls` says what their bodies are.  A refusal is 409 with
-`reason` and `text`.  `GET /stream` tells what happens as JSON lines for as long as the client
-listens: first `session` and `number`, then `number` and `message` each, an empty object each second
-as a sign of life; with `?after=N&session=S` it goes on after message N.  `GET /truth` is what the
-exchange itself knows, `GET /instruments` and `GET /capabilities` are what it offers, and
-`POST /settle` lets nothing more go wrong.
+`POST /submit`, `/cancel`, `/replace`, `/look_up`, `/open_orders`, `/fills_since`, `/positions`,
+`/activities_since` and `/cash` are the calls of the port; `paper_calls` says what their bodies are.
+A refusal is 409 with `reason` and `text`.  `GET /stream` tells what happens as JSON lines for as
+long as the client listens: first `session` and `number`, then `number` and `message` each, an empty
+object each second as a sign of life; with `?after=N&session=S` it goes on after message N.
+`GET /truth` is what the exchange itself knows, `GET /instruments` and `GET /capabilities` are what
+it offers, and `POST /settle` lets nothing more go wrong.  `POST /trade_by_hand`, `/liquidate`,
+`/split` and `/transfer` have that done to the account behind the robot's back, and answer with its
+`id`.
 """
 
 import json
@@ -22,13 +24,13 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import asdict
 
 from fillbook.brokers.live import BrokerRefused, NotSent
-from fillbook.brokers.paper_calls import METHODS, arguments_of
+from fillbook.brokers.paper_calls import DEEDS, METHODS, arguments_of, deed_of
 from fillbook.brokers.paper_faults import FaultPlan
 from fillbook.brokers.paper_live import PaperBroker
 from fillbook.brokers.paper_sim import BrokerTrouble
 from fillbook.brokers.paper_wire import SECOND
 from fillbook.brokers.port import Message
-from fillbook.errors import BadValue
+from fillbook.errors import BadInput, BadValue
 
 __all__ = ["PaperServer", "serve"]
 
@@ -212,6 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"{}")
         elif method in METHODS:
             self._call(method, body)
+        elif method in DEEDS:
+            self._have_done(method, body)
         else:
             self._answer(404, _json({"text": f"there is no /{method}"}))
 
@@ -234,6 +238,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # a call that hangs, or a line that is down: no answer
         else:
             self._answer(200, _lines(messages))
+
+    def _have_done(self, deed: str, body: bytes) -> None:
+        try:
+            done = getattr(self.broker, deed)(**deed_of(deed, body))
+        except (BadValue, BadInput) as bad:
+            self._answer(400, _json({"text": str(bad)}))
+        else:
+            self._answer(200, _json({"id": done}))
 
     def _answer(self, http_status: int, body: bytes) -> None:
         self.send_response(http_status)

@@ -8,6 +8,7 @@ calls at the same times give the same answers and the same faults at all three.
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import partial
 from heapq import heappop, heappush
 from random import Random
@@ -19,13 +20,15 @@ from fillbook.brokers.live import BrokerRefused, Capabilities, NotSent, OrderRef
 from fillbook.brokers.paper import PaperExchange
 from fillbook.brokers.paper_desk import Desk
 from fillbook.brokers.paper_faults import Dice, FaultPlan
+from fillbook.brokers.paper_hands import Hands
 from fillbook.brokers.paper_market import LISTINGS, Listing
+from fillbook.brokers.paper_positions import PositionMemory
 from fillbook.brokers.paper_stream import Event, LineChange, Stream, message_of, understated
 from fillbook.brokers.paper_wire import MICROSECOND, SECOND, VenueMessage
 from fillbook.brokers.port import Message
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.reports import OrderReport, Report
-from fillbook.core.values import ExecType
+from fillbook.core.values import ExecType, Side
 
 __all__ = [
     "PAPER",
@@ -45,6 +48,8 @@ PAPER = Capabilities(
     has_fills_since=True,
     has_positions=True,
     has_instruments=True,
+    has_activities=True,
+    has_cash=True,
     can_replace=True,
     settling_ns=2 * SECOND,
     calls=100,
@@ -60,6 +65,8 @@ _NEEDS = {
     "fills_since": ("has_fills_since",),
     "positions": ("has_positions",),
     "instruments": ("has_instruments",),
+    "activities_since": ("has_activities",),
+    "cash": ("has_cash",),
 }
 _PATIENCE = 2
 """How much more than declared the broker takes before it answers 429: requests bunch on the way."""
@@ -117,6 +124,9 @@ class SimulatedBroker:
         self._arrivals: dict[str, int] = {}
         self._amended: set[str] = set()
         self._offline_until_ns = 0
+        self._memory = PositionMemory(self._dice)
+        self._hands = Hands(self._desk, self._dice, self._at, lambda: self._tell(self._desk.keep()))
+        self._tell([])
         if self.plan.disconnect or self.plan.offline:
             self._at(self._now_ns, partial(self._plan_breaks, 0))
 
@@ -165,10 +175,10 @@ class SimulatedBroker:
 
     def settle(self) -> None:
         """Let nothing more go wrong; what is under way still comes as it was going to."""
-        self._is_settled = self._stream.is_settled = True
+        self._is_settled = self._stream.is_settled = self._hands.is_settled = True
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
-        """Return `orders`, `fills` and `positions` as they are; see `PaperExchange.truth`."""
+        """Return what is so; see `OpenExchange.truth`."""
         return dict(self._desk.truth())
 
     def instruments(self) -> list[Message]:
@@ -200,6 +210,43 @@ class SimulatedBroker:
         """Let go of the account's file."""
         self._desk.close()
 
+    # ---- what a test may have done to the account; see `paper_hands`
+
+    def pass_time(self, to_ns: int) -> None:
+        """Let time pass; what the stream brings meanwhile waits for `advance`."""
+        self._run(to_ns)
+
+    def trade_by_hand(
+        self, instrument_id: str, side: Side, qty: Decimal, *, is_told: bool = False
+    ) -> str:
+        """Trade at the market as somebody else would, and return the venue's id of the order.
+
+        The order names no client id; the stream tells of it only where *is_told*.
+        """
+        return self._hands.trade(instrument_id, side, qty, is_told=is_told)
+
+    def liquidate(self, instrument_id: str) -> str | None:
+        """Let the broker close a position with an order of its own, which the stream tells.
+
+        Returns the venue's id of the order, None where nothing is held.  What the book does not
+        take at once stays open in the position.
+        """
+        return self._hands.liquidate(instrument_id)
+
+    def split(self, instrument_id: str, numerator: Decimal, denominator: Decimal) -> None:
+        """Let *denominator* units become *numerator*: what is held, and the price.
+
+        Open orders in it are canceled, fills stay what they were.  `activities_since` tells it.
+        """
+        self._hands.split(instrument_id, numerator, denominator)
+
+    def transfer(self, instrument_id: str, qty: Decimal, px: Decimal | None = None) -> str:
+        """Move signed *qty* in or out at *px*, and return the transfer's id.
+
+        `activities_since` tells it.
+        """
+        return self._hands.transfer(instrument_id, qty, px)
+
     # ---- calls
 
     def _is_too_much(self) -> bool:
@@ -229,6 +276,8 @@ class SimulatedBroker:
         except BrokerRefused as refusal:
             return refusal
         due_ns = self._now_ns if due_ns is None else due_ns
+        if method == "positions" and not self._is_settled:
+            answer = self._memory.told(answer, self._now_ns, count)
         answer = self._seen(method, answer)
         return [message_of(self._colored(method, each, count), due_ns) for each in answer]
 
@@ -279,7 +328,11 @@ class SimulatedBroker:
         self._stream.deliver(self._now_ns)
 
     def _tell(self, messages: Sequence[VenueMessage]) -> None:
+        exchange = self._desk.exchange
+        self._memory.note(self._now_ns, exchange.move_count, partial(self._desk.ask, "positions"))
         for message in messages:
+            if getattr(message, "venue_order_id", None) in self._hands.untold:
+                continue
             if isinstance(message, OrderReport) and message.exec_type is ExecType.TRADE:
                 self._plan_amendment(message.trade_id or "")
             if self.capabilities.has_stream:

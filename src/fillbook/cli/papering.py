@@ -70,8 +70,8 @@ def _take_defaults(context: click.Context, _: click.Parameter, path: str | None)
 @click.option("--seed", default=7, show_default=True, help="Another seed is another market.")
 @click.option(
     "--faults", "plan", default="none", show_default=True, metavar="PLAN",
-    help="What goes wrong: none, all, or words with or without a chance, as in "
-    "drop=0.05,hang=0.01.",
+    help="What goes wrong: none, all (on the way), account (behind the robot's back), or words "
+    "with or without a chance, as in drop=0.05,hang=0.01.",
 )  # fmt: skip
 @click.option("--account", metavar="FILE", help="Keep the account in FILE; else it is in memory.")
 @json_option
@@ -80,7 +80,7 @@ def paper_command(port: int, seed: int, plan: str, account: str | None, as_json_
     """Serve the paper broker on 127.0.0.1 until it is stopped.
 
     A robot uses it with PaperBroker(url="http://127.0.0.1:PORT").  GET /truth
-    says what is true there: orders, fills and positions.
+    says what is true there: orders, fills, positions and what else moved them.
     """
 
     def ready(actual: int, faults: str) -> None:

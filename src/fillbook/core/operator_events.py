@@ -54,7 +54,7 @@ class OrderResolved(Event):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class PositionAdjusted(Event):
-    """A position was set right by hand, without a trade; its opposite takes it back.
+    """A position was set right by hand, or transferred: no trade; its opposite takes it back.
 
     The quantity moves at the position's average and realizes nothing.  What opens, or what is left
     once zero is crossed, has the price `px`.
