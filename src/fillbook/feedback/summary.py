@@ -20,7 +20,8 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
 
     Keys: `state` (`TRADING`, `RECOVERING`, `RECONCILING`, `OFFLINE`, `STOPPED`), `problem`,
     `active_orders`, `unknown_orders`, `unanswered_requests`, `in_flight`, `queued_orders`, `gaps`,
-    `online`, `since`, `stream`, `last_heard`, `last_answer`, `last_checks`, `positions_in_sync` (book and
+    `online`, `since`, `stream`, `last_heard`, `last_answer`, `last_checks`,
+    `positions_in_sync` (book and
     broker hold the same; None before they were compared), `positions_since` (since when),
     `positions_checked`, `positions_outcome` (of the last comparison), `position_differences` (by
     instrument, what the broker holds more), `positions_unconfirmed`, `task`, `halts`, `head_seq`.
