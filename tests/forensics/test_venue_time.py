@@ -218,6 +218,18 @@ def test_the_fee_told_last_by_the_venue_counts_whichever_comes_last():
     assert averages(buy, *fees, ts=6) == ("1", "90", "-3")  # it is what that trade cost
 
 
+def test_a_fee_told_anew_is_held_against_earlier_words_that_come_later():
+    """It says nothing but when: and that decides."""
+    buy = a_fill("T-1", "1", "90", ts_event=5, commission="2", commission_currency="USD", **BUY)
+    anew = a_fee("T-1", "2", ts_event=30)
+    for late in (a_fee("T-1", "0.1", ts_event=20), a_bust("T-1", ts_event=20)):
+        for arrived in ([anew, late], [late, anew], [anew, anew, late]):
+            with told([an_instrument(), buy, *arrived]) as (log, book):
+                now = figures(log, book)
+                assert now["average"][0]["commissions"] == {"USD": "2"}
+                assert now["average"] == [view.as_json() for view in book.position_views(MARK)]
+
+
 def test_a_bust_takes_the_fees_of_before_and_not_those_of_after():
     fees = [a_fee("T-1", "2", ts_event=10), a_fee("T-1", "0.5", "EUR", ts_event=30)]
     buy = a_fill("T-1", "1", "90", ts_event=5, commission="1", commission_currency="USD", **BUY)
