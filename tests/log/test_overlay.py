@@ -12,7 +12,8 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fillbook.core.events import ImportProgressed, InstrumentSplit
+from fillbook.core.events import ImportProgressed, InstrumentDefined, InstrumentSplit, OrderFilled
+from fillbook.core.reconciled_events import BookReconciled
 from fillbook.errors import LogError
 from fillbook.log.columns import COLUMNS
 from fillbook.log.overlay import OverlayLog
@@ -148,6 +149,8 @@ def answers(log: Log, borders: list[int]) -> Iterator[tuple[Any, ...]]:
                     yield "records", more, of, seqs
         yield "orders", cut, [record.seq for record in log.order_records(cut)]
     yield "orders", [fields(record) for record in log.order_records()]
+    for kinds in ([InstrumentSplit], [InstrumentDefined, OrderFilled], [BookReconciled]):
+        yield kinds, [fields(record) for record in log.records_of(kinds)]
     for number in range(head + 3):
         yield "stream", number, log.stream_version(number), log.raw(number)
         yield "stream", number, [fields(record) for record in log.records(stream=number)]
