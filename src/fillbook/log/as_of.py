@@ -8,7 +8,7 @@ every answer is held against the seq that was fixed at the start.
 import json
 from collections.abc import Iterator, Sequence
 
-from fillbook.core.events import Event, InstrumentDefined, InstrumentSplit
+from fillbook.core.events import Event
 from fillbook.log.columns import OP_BODY
 from fillbook.log.port import Head, Raw, Reader, Record, Row, Run
 
@@ -145,12 +145,14 @@ class AsOf:
     def instrument_records(self, instrument_id: str) -> list[Record]:
         """Return the events of an instrument as such, in the order of seq.
 
-        The first call goes over the whole log: no index finds them without a position.
+        The first call goes over the rows of the whole log: no index finds them without a position.
         """
         if self._instruments is None:
             self._instruments = {}
-            for record in self.records_of((InstrumentDefined, InstrumentSplit)):
-                self._instruments.setdefault(instrument_of(record), []).append(record)
+            for seq, op, _, _, position, *_ in self.rows():
+                if op == OP_BODY and position is None:
+                    (record,) = self.records(seq - 1, seq)
+                    self._instruments.setdefault(instrument_of(record), []).append(record)
         return self._instruments.get(instrument_id, [])
 
     def _end(self, upto: int | None) -> int:
