@@ -4,8 +4,12 @@ A fill's place in its position's history is where it was first counted.  Later e
 what stands there: a bust empties it, a correction puts other figures in, a true fill takes the
 place of an inferred one.  Those are kept as `amended` pieces per fill; the position is then stale,
 and `refold` works it out as if each fill had been from the start what it is now.
+
+A split divides a position's history by the venue's clock: what happened before it is counted in the
+old units, what happened after it in the new ones, whichever of them we heard of first.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Protocol
@@ -82,6 +86,7 @@ class PositionBook:
     Attributes:
         by_number: The positions; stale ones are as they were.
         stale_numbers: Those whose past has changed.
+        last_splits: When each instrument was split last, by the venue's clock.
     """
 
     def __init__(self) -> None:
@@ -90,6 +95,7 @@ class PositionBook:
         self._amended: dict[int, Amendments] = {}
         self.stale_numbers: set[int] = set()
         self._definitions: dict[str, InstrumentDefined] = {}
+        self.last_splits: dict[str, int] = {}
 
     # ---- questions
 
@@ -146,12 +152,14 @@ class PositionBook:
         """Take in the next event; most concern no position."""
         if isinstance(event, OrderFilled):
             position = self._open(number, event.account_id, event.instrument_id)
+            self._stale_if_split_since(position, event.ts_event)
             if event.replaces:
                 self._replace(position.number, stream, event)
             elif position.number not in self.stale_numbers:
                 self._trade(position, position.number, stream, event)
         elif isinstance(event, FillInferred):
             position = self._open(number, event.account_id, event.instrument_id)
+            self._stale_if_split_since(position, event.ts_event)
             if position.number not in self.stale_numbers:
                 self._trade(position, position.number, stream, event)
         elif isinstance(event, (FillBusted, FillCorrected, InferredFillReleased)):
@@ -163,12 +171,11 @@ class PositionBook:
             position.receive(event.currency, event.amount)
         elif isinstance(event, PositionAdjusted):
             position = self._open(number, event.account_id, event.instrument_id)
+            self._stale_if_split_since(position, event.ts_event)
             if position.number not in self.stale_numbers:
                 position.shift(event.adjusted_qty, event.px)
         elif isinstance(event, InstrumentSplit):
-            for position in self._of(event.instrument_id):
-                if position.number not in self.stale_numbers:
-                    position.split(event.numerator, event.denominator)
+            self._split(event)
         elif isinstance(event, InstrumentDefined):
             self._define(event)
 
@@ -187,6 +194,31 @@ class PositionBook:
             self.by_number[number] = position
             self._numbers[account_id, instrument_id] = number
         return position
+
+    def _split(self, event: InstrumentSplit) -> None:
+        """Split every position in the instrument; one that moved since then is folded anew.
+
+        Whether one did, only its records tell, and a split is rare.
+        """
+        ts, name = event.ts_event, event.instrument_id
+        if ts is not None:
+            self.last_splits[name] = max(ts, self.last_splits.get(name, ts))
+        for position in self._of(name):
+            if ts is not None:
+                self.stale_numbers.add(position.number)
+            elif position.number not in self.stale_numbers:
+                position.split(event.numerator, event.denominator)
+
+    def _stale_if_split_since(self, position: Position, ts: int | None) -> None:
+        """Note that what happened at *ts* is heard of after a split that came after it."""
+        split_ts = self.last_splits.get(position.instrument_id)
+        if split_ts is not None and ts is not None and ts < split_ts:
+            self.stale_numbers.add(position.number)
+
+    def stale_where_split(self) -> None:
+        """Note that columns were folded, which do not tell the time (for the fast fold)."""
+        for name in self.last_splits:
+            self.stale_numbers |= {position.number for position in self._of(name)}
 
     def _of(self, instrument_id: str) -> Iterator[Position]:
         return (p for p in self.by_number.values() if p.instrument_id == instrument_id)
@@ -326,19 +358,54 @@ class PositionBook:
     ) -> None:
         """Fold the *records* of position *number* into *holding*, as its fills stand now."""
         holding.reset()
-        for record in records:
+        for record in _around_splits(records, holding.instrument_id, number):
             event = record.event
             if isinstance(event, InstrumentSplit):
-                if event.instrument_id == holding.instrument_id and number < record.seq:
-                    holding.split(event.numerator, event.denominator)
-            elif record.position != number:
-                continue
+                holding.split(event.numerator, event.denominator)
             elif isinstance(event, (OrderFilled, FillInferred)):
                 self._trade(holding, number, record.stream, event)
             elif isinstance(event, CashMoved):
                 holding.receive(event.currency, event.amount)
             elif isinstance(event, PositionAdjusted):
                 holding.shift(event.adjusted_qty, event.px)
+
+
+def _around_splits(
+    records: Iterable[_Recorded], instrument_id: str, number: int
+) -> Iterable[_Recorded]:
+    """Return the records of one position and its instrument's splits, each on its side of them.
+
+    The others stay in sequence among themselves.  At the instant of a split the new units count
+    already.  What has no time stands where it was recorded.
+    """
+    kept = [
+        record
+        for record in records
+        if record.position == number or _is_split(record.event, instrument_id)
+    ]
+    splits = sorted(
+        (record.event.ts_event, record.seq)
+        for record in kept
+        if isinstance(record.event, InstrumentSplit) and record.event.ts_event is not None
+    )
+    if not splits:
+        return kept
+    times = [ts for ts, _ in splits]
+
+    def place(record: _Recorded) -> tuple[int, int, int]:
+        """Return how many splits come first, then what stands between two of them in order."""
+        ts, seq = record.event.ts_event, record.seq
+        if isinstance(record.event, InstrumentSplit) and ts is not None:
+            return splits.index((ts, seq)), 1, 0
+        if ts is None:
+            return sum(split_seq < seq for _, split_seq in splits), 0, seq
+        return bisect_right(times, ts), 0, seq
+
+    return sorted(kept, key=place)
+
+
+def _is_split(event: Event, instrument_id: str) -> bool:
+    return isinstance(event, InstrumentSplit) and event.instrument_id == instrument_id
 
 
 def _amendments_state(amended: Amendments) -> dict[str, Any]:

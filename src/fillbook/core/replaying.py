@@ -50,7 +50,7 @@ def replay(
     orders = {stream: codes[status] for stream, status in book.open.items()}
     positions = book.positions
     known, stale = positions.by_number, positions.stale_numbers
-    seq = book.seq
+    seq = before = book.seq
     for seq, op, stream, code, number, qty, px, fee, currency in rows:
         if code is not None:
             old = orders.get(stream)
@@ -82,6 +82,8 @@ def replay(
         elif code is None:
             book.apply_other(history.record(seq))
     book.control.sent(history.find_client_order)
+    if seq != before:
+        positions.stale_where_split()
     book.seq = seq
     book.open = {stream: statuses[code] for stream, code in sorted(orders.items())}
 
@@ -113,6 +115,7 @@ def book_state(book: Book) -> dict[str, Any]:
         "open": {str(stream): str(status) for stream, status in sorted(book.open.items())},
         "context": sorted([*book.context.values(), *book.control.since.values()]),
         "splits": {key: str(reach) for key, reach in sorted(book.splits.items())},
+        "last_splits": dict(sorted(book.positions.last_splits.items())),
         "positions": book.positions.state(),
         "agreement": book.agreement.state(),
     }
@@ -125,6 +128,7 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
         book.apply_other(history.record(seq))
     book.splits = {key: Decimal(reach) for key, reach in state["splits"].items()}
     book.positions.restore(state["positions"])
+    book.positions.last_splits = dict(state["last_splits"])
     last_seq = state["agreement"]["last_seq"]
     last = history.record(last_seq).event if last_seq else None
     book.agreement.restore(state["agreement"], last)
