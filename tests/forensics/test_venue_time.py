@@ -98,7 +98,7 @@ def content(order: Order) -> tuple[Any, ...]:
     return order.order_status, now.order_qty, now.cum_qty, now.avg_px(), fees
 
 
-@searched(200)
+@searched(120)
 @given(seeds, seeds)
 def test_any_arrival_ends_in_the_same_averages_and_profit(day_seed, arrival_seed):
     """Also in those of the plain fold, where everything came as it happened."""
@@ -112,7 +112,7 @@ def test_any_arrival_ends_in_the_same_averages_and_profit(day_seed, arrival_seed
         assert figures(log, book) == straight
 
 
-@searched(80)
+@searched(60)
 @given(seeds, seeds)
 def test_any_arrival_was_the_same_at_every_time(day_seed, arrival_seed):
     """As far as everything told is kept; see `Day`."""
