@@ -170,18 +170,29 @@ class Stage:
         self._back_to(head, 0, 0)
         self._versions.clear()
 
+    def _first_with_key(self, draft: Draft, *, is_careful: bool) -> Record | None:
+        """Return what was appended under the draft's key, None where nothing was, or it has none.
+
+        Raises `IdempotencyConflict` where that was something else.
+        """
+        key = draft.idempotency_key
+        if key is None:
+            return None
+        first = self._keys.get(key)
+        if first is None and is_careful and self.may_hold(key):
+            first = self.lookup.by_key(key)
+        if first is not None and first.input_hash != draft.input_hash:
+            raise IdempotencyConflict(key, first.seq)
+        return first
+
     def _add(
         self, prepared: Prepared, done: list[Record], ts_recorded: int, mono_ns: int
     ) -> Record:
         draft = prepared.draft
         event = draft.event
         if draft.idempotency_key is not None:
-            first = self._keys.get(draft.idempotency_key)
-            if first is None and self.is_careful and self.may_hold(draft.idempotency_key):
-                first = self.lookup.by_key(draft.idempotency_key)
+            first = self._first_with_key(draft, is_careful=self.is_careful)
             if first is not None:
-                if first.input_hash != draft.input_hash:
-                    raise IdempotencyConflict(draft.idempotency_key, first.seq)
                 return first
         last_seq, last_hash = self.head
         seq = last_seq + 1
@@ -196,6 +207,10 @@ class Stage:
             if version == 0 and stream != 0:
                 raise AppendRefused(f"there is no stream {stream}")
         if draft.expected_version is not None and draft.expected_version != version:
+            # A repeated draft finds its stream moved on, by itself: that is no conflict.
+            first = self._first_with_key(draft, is_careful=True)
+            if first is not None:
+                return first
             raise VersionConflict(stream, draft.expected_version, version)
         client_order_id = draft.client_order_id
         if client_order_id is not None:
