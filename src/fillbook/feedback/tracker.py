@@ -408,7 +408,7 @@ class Tracker:
         for watch in [w for w in work.watches.values() if w.ask_ns <= now]:
             self.questions.ask(watch, now)
         self.early.read_again(now)
-        if self.recovery.is_recovered and not work.is_stopping:
+        if work.line.is_up and not work.is_stopping:
             work.task.tick(now)
             self.recovery.open_if_ready(now)
         self._tend(now)
