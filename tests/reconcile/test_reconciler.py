@@ -1,0 +1,210 @@
+"""When runs are made, one at a time, and that none of them, and no alarm of theirs, gets lost."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from feedback.desk import filled, told
+from feedback.test_storage import FullDisk
+from fillbook.brokers.live import BrokerRefused
+from fillbook.brokers.port import Message
+from fillbook.core.reports import BalanceReport, PositionReport
+from fillbook.feedback.settings import SECOND
+from fillbook.reconcile.policies import Action
+from fillbook.reconcile.run import Wish
+from fillbook.wiring.reconciling import dry_desk
+from reconcile.house import TELLS, House, policies, statement
+
+ADOPT = policies(Action.ADOPT, Action.ADOPT, Action.ADOPT)
+RESTORE = policies(Action.RESTORE, Action.RESTORE, Action.RESTORE)
+
+
+def flipping(house: House, name: str, *answers: str) -> Any:
+    """Answer for *name* with one of *answers* after the other, for the rest with the truth."""
+    count = 0
+
+    def tell(call: Any) -> Any:
+        nonlocal count
+        if call.kind != "positions":
+            return None
+        count += 1
+        return statement(house.theirs | {name: Decimal(answers[count % len(answers)])})
+
+    return tell
+
+
+def one_gap(run: Any, name: str = "SBER") -> Any:
+    (gap,) = [gap for gap in run.gaps if gap.instrument_id == name]
+    return gap
+
+
+# ---- one difference beside another
+
+
+# ---- when
+
+
+def test_a_run_that_is_wanted_while_one_is_under_way_comes_next():
+    house = House(ADOPT)
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.by_hand("-2", is_told=False)
+    numbers = [house.task.want(Wish(cause="OPERATOR", by=name), house.now) for name in "ab"]
+    house.live(0)
+    assert house.task.reconciler.run is not None
+    assert all(house.task.reconciler.is_known(each) for each in numbers)
+    house.live(60)
+    results = [house.task.reconciler.result(each) for each in numbers]
+    assert [run and run.outcome for run in results] == ["ADOPTED", "AGREED"]
+    assert [run.by for run in house.runs()][1:3] == ["a", "b"]
+    assert len(house.of_type("position.adopted")) == 1
+
+
+def test_a_line_lost_in_the_middle_ends_the_run_and_the_next_one_comes_with_it():
+    house = House(RESTORE)
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.by_hand("-2", is_told=False)
+    number = house.task.want(Wish(cause="OPERATOR", by="ann"), house.now)
+    house.live(1)
+    assert house.task.reconciler.run is not None
+    house.tell = lambda call: ConnectionError("the line is cut")
+    house.live(120)
+    run = house.task.reconciler.result(number)
+    assert run is not None
+    assert run.outcome in ("UNSETTLED", "UNANSWERED")
+    assert not house.tracker.schedule.is_open
+    house.tell = lambda call: None
+    house.live(200)
+
+    assert house.tracker.schedule.is_open
+    assert [run.cause for run in house.runs()][2] == "START"
+    assert len(house.restoring()) == len(house.of_type("position.adopted")) == 1
+
+
+def test_positions_that_fail_for_ever_keep_trading_shut_and_say_why():
+    house = House()
+    house.tell = lambda call: (
+        BrokerRefused("OTHER", "no rights") if call.kind == "positions" else None
+    )
+    house.tracker.start(house.now)
+    house.live(1000)
+
+    assert not house.tracker.schedule.is_open
+    assert set(house.outcomes()) == {"UNANSWERED"}
+    assert {run.cause for run in house.runs()} == {"START"}
+    assert "no rights" in house.runs()[-1].text
+    assert not house.halts()
+    house.tell = lambda call: None
+    house.live(100)
+    assert house.tracker.schedule.is_open
+
+
+# ---- adopted and restored, once
+
+
+def test_what_was_never_confirmed_is_not_adopted_again():
+    house = House(ADOPT)
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.by_hand("-2", is_told=False)
+    assert house.reconcile(25).outcome == "ADOPTED"
+    house.by_hand("-2", is_told=False)
+    house.live(400)
+
+    assert len(house.of_type("position.adopted")) == 1
+    assert (house.held(), house.halts()) == ("8", ["SBER"])
+    house.theirs["SBER"] = Decimal(8)
+    house.live(400)
+    assert house.outcomes()[-1] == "AGREED"
+    assert not house.tracker.book.agreement.unconfirmed
+
+
+def test_an_adoption_from_flat_is_a_move_of_its_position():
+    house = House(ADOPT)
+    house.begin()
+    house.theirs["SBER"] = Decimal(5)
+    house.reconcile()
+    moves = house.task.desk.position_records("default", "SBER", 0)
+    assert [record.type for record in moves] == ["position.adopted"]
+
+
+def test_where_the_disk_takes_no_order_the_difference_is_told_and_not_adopted():
+    house = House(RESTORE)
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.by_hand("-2", is_told=False)
+    FullDisk(house)
+    run = house.reconcile()
+
+    assert (run.outcome, one_gap(run).action, run.alerted, run.restored) == (
+        "DIFFERS", "ALERT", 1, 0,
+    )  # fmt: skip
+    assert "the disk is full" in one_gap(run).text
+    assert house.held() == "10"
+    assert not house.restoring()
+    house.live(700)
+    assert "the disk is full" in one_gap(house.runs()[-1]).text
+
+
+# ---- what the broker tells
+
+
+def test_other_accounts_in_the_answer_are_left_alone():
+    house = House(ADOPT, SBER="5")
+    other = PositionReport(instrument_id="SBER", position_qty=Decimal(70), account_id="other")
+    house.tell = lambda call: (
+        [*statement(house.theirs), Message(0, "position", other, b"other")]
+        if call.kind == "positions"
+        else None
+    )
+    house.begin()
+    (run, *_) = house.runs()
+    assert (house.held(), run.statement_count, run.compared) == ("5", 1, 1)
+
+
+def test_bytes_that_come_with_every_message_are_kept_once():
+    house = House()
+    house.tell = lambda call: (
+        [
+            Message(0, "position", PositionReport(instrument_id=name, position_qty=Decimal(0)), b"[]")
+            for name in ("SBER", "GAZP")
+        ]
+        if call.kind == "positions"
+        else None
+    )  # fmt: skip
+    house.begin()
+    (run,) = [each for each in house.log.records() if each.type == "book.reconciled"]
+    assert house.runs()[0].statement_count == 2
+    raw = house.log.raw(run.seq)
+    assert raw is not None
+    assert raw.raw == b"[]"
+
+
+# ---- dry runs
+
+
+def test_a_dry_run_beside_a_robot_that_trades_writes_nothing():
+    house = House(ADOPT)
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.by_hand("-2", is_told=False)
+    last_seq = house.tracker.book.agreement.last_seq
+    number = house.task.want(Wish(cause="OPERATOR", by="ann"), house.now, dry_desk(house.task.desk))
+    house.live(1)
+    house.submit("3", "90", instrument_id="GAZP")
+    house.live(60)
+
+    run = house.task.reconciler.result(number)
+    assert run is not None
+    assert [str(each.settlement and each.settlement.action) for each in run.findings] == ["ADOPT"]
+    assert (house.held(), house.tracker.book.agreement.last_seq) == ("10", last_seq)
+    assert not house.of_type("position.adopted")
+    assert all(run.by != "ann" for run in house.runs())
