@@ -183,9 +183,18 @@ TABLE = [
     (Row("all is halted, not the instrument again", "10", "8", "halt",
          before=halted("HALTED", None)),
      End("DIFFERS", "10", "MINOR -2 HALT: it is halted already", halts="*")),
+    (Row("one is halted, all are to be", "10", "8", "halt", before=halted("HALTED"),
+         more={"halt_all": True}),
+     End("DIFFERS", "10", "MINOR -2 HALT", halts="* SBER")),
+    (Row("a milder halt does not keep it from a full one", "10", "8", "halt",
+         before=halted("REDUCE_ONLY")),
+     End("DIFFERS", "10", "MINOR -2 HALT", halts="SBER")),
     (Row("what adds is not traded under a milder halt", "10", "8", "restore",
          before=halted("REDUCE_ONLY")),
      End("DIFFERS", "10", "MINOR -2 ALERT: nothing is traded back",
+         halts="SBER reduce_only")),
+    (Row("what reduces is", "10", "12", "restore", before=halted("REDUCE_ONLY")),
+     End("ADOPTED", "12", "MINOR 2 RESTORE", "2 BOOK", "SELL 2",
          halts="SBER reduce_only")),
 ]  # fmt: skip
 

@@ -356,13 +356,19 @@ class Run:
         return Case(
             instrument=self._instrument(name),
             mark=book.marks.get(name),
-            is_halted=book.control.halt_of(name) is not None,
+            is_halted=self._is_halted(name),
             unconfirmed_seq=book.agreement.unconfirmed.get(_key(difference), 0),
             basis_seq=basis_seq,
             is_wanted=name in self.wish.adopt,
             ledger_id=self.desk.ledger_id,
             statement_sha256=self._last.sha256,
         )
+
+    def _is_halted(self, instrument_id: str) -> bool:
+        """Tell whether a halt as wide and as strict as the policy's holds already."""
+        control = self.desk.book.control
+        halt = control.halts.get("") if self.policies.halt_all else control.halt_of(instrument_id)
+        return halt is not None and halt.level == "HALTED"
 
     def _settle(self, difference: Difference, basis_seq: int, now: int) -> Settlement:
         case = self._case(difference, basis_seq)

@@ -33,7 +33,7 @@ class Case:
     Attributes:
         instrument: What it is a quantity of; None where that was never said.
         mark: The last price it was valued at; None without any.
-        is_halted: The instrument is halted already, by itself or with everything.
+        is_halted: What the policy would halt is halted already, and nothing of it is traded.
         unconfirmed_seq: Seq of an earlier adoption that no run has found to agree; 0 without any.
         basis_seq: Seq of the last event that moved the position, as far as it was looked.
         is_wanted: An operator wants it adopted, whatever the policy says.
