@@ -43,6 +43,28 @@ def one_gap(run: Any, name: str = "SBER") -> Any:
 # ---- one difference beside another
 
 
+def test_one_instrument_that_never_rests_does_not_keep_another_from_being_settled():
+    house = House(ADOPT, GAZP="3")
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.by_hand("-2", is_told=False)
+    house.tell = flipping(house, "GAZP", "7", "8")
+    run = house.reconcile()
+
+    assert run.outcome == "UNSETTLED"
+    assert (one_gap(run).action, one_gap(run, "GAZP").action) == ("ADOPT", "WAIT")
+    assert house.held() == "8"
+
+
+def test_what_waits_says_what_it_waits_for():
+    house = House(ADOPT)
+    house.begin()
+    house.hold("10")
+    house.tell = flipping(house, "SBER", "7", "8")
+    assert one_gap(house.reconcile()).text == "the broker's answer changed"
+
+
 # ---- when
 
 

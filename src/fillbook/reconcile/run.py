@@ -139,6 +139,7 @@ class Run:
     _last: Reading | None = None
     _held_at_last: dict[Key, Decimal] = field(factory=dict)
     _first: dict[Key, Difference] = field(factory=dict)
+    _seen: dict[Key, tuple[Difference, str | None]] = field(factory=dict)
     _asked: set[str] = field(factory=set)
     _is_explained: bool = False
     _unexplained_because: str | None = None
@@ -232,6 +233,7 @@ class Run:
         for each in differences:
             self._first.setdefault(_key(each), each)
         waiting = {_key(each): self._why_waiting(each, reading) for each in differences}
+        self._seen = {_key(each): (each, waiting[_key(each)]) for each in differences}
         self._last = reading
         if not any(waiting.values()) or now >= self._deadline_ns():
             self._finish(differences, waiting, now)
@@ -322,8 +324,19 @@ class Run:
             self._close("UNANSWERED", (), now)
             return
         differences = self._differences(self._last)
-        why = "it did not come to rest" if self._problem is None else self._problem
-        self._finish(differences, {_key(each): why for each in differences}, now)
+        self._finish(differences, {_key(each): self._why_left(each) for each in differences}, now)
+
+    def _why_left(self, difference: Difference) -> str | None:
+        """Return why *difference* does not count at the end of patience; None where it does.
+
+        What counted at the last reading still does: only others did not come to rest.
+        """
+        if self._problem is not None:
+            return self._problem
+        seen, why = self._seen.get(_key(difference), (None, None))
+        if seen != difference:
+            return why or "it did not come to rest"
+        return why or self.desk.under_way(*_key(difference))
 
     # ---- the end
 
