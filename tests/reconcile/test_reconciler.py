@@ -65,6 +65,19 @@ def test_what_waits_says_what_it_waits_for():
     assert one_gap(house.reconcile()).text == "the broker's answer changed"
 
 
+def test_what_was_adopted_is_looked_at_again_soon_whatever_else_is_left():
+    house = House(policies(Action.ADOPT, Action.ADOPT, Action.ALERT))
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.theirs |= {"SBER": Decimal(8), "GAZP": Decimal(50)}
+    run = house.reconcile(30)
+    assert run.outcome == "DIFFERS"
+    count = len(house.runs())
+    house.live(40)
+    assert len(house.runs()) > count
+
+
 # ---- when
 
 

@@ -167,7 +167,8 @@ class Reconciler:
                 for finding in run.findings
             )
             self.is_ready = self.is_ready or not large
-        is_quiet = run.outcome in ("AGREED", "DIFFERS") and self.is_ready
+        is_changed = run.event is not None and run.event.adopted + run.event.restored > 0
+        is_quiet = run.outcome in ("AGREED", "DIFFERS") and self.is_ready and not is_changed
         interval_ns = self._rhythm.interval_ns
         if is_quiet:
             self._next_ns = None if interval_ns is None else now + interval_ns
