@@ -98,6 +98,56 @@ def test_a_run_that_is_wanted_while_one_is_under_way_comes_next():
     assert len(house.of_type("position.adopted")) == 1
 
 
+def test_a_run_that_waits_for_another_is_due_when_that_one_ends():
+    house = House(ADOPT)
+    house.begin()
+    for name in "ab":
+        house.task.want(Wish(cause="OPERATOR", by=name), house.now)
+    (call,) = [call for call in house.step() if call.kind == "positions"]
+    house.tracker.answered(call, statement(house.theirs), house.now)
+    due_ns = house.task.due_ns()
+    assert due_ns is not None
+    assert due_ns <= house.now
+
+
+def test_a_run_that_is_wanted_while_the_line_is_down_is_made_when_it_is_back():
+    house = House(ADOPT)
+    house.begin()
+    house.hold("10")
+    house.tell = lambda call: ConnectionError("the line is cut")
+    house.live(120)
+    assert not house.tracker.line.is_up
+    number = house.task.want(Wish(cause="OPERATOR", by="ann"), house.now)
+    house.live(30)
+    assert house.task.reconciler.is_known(number)
+    house.tell = lambda call: None
+    house.live(120)
+
+    run = house.task.reconciler.result(number)
+    assert run is not None
+    assert run.outcome == "AGREED"
+    assert "ann" in [run.by for run in house.runs()]
+    assert house.tracker.schedule.is_open
+
+
+def test_a_run_that_is_wanted_during_a_recovery_is_not_forgotten():
+    """It waits: orders that are still asked about would look like differences."""
+    house = House(ADOPT)
+    house.tracker.start(house.now)
+    number = house.task.want(Wish(cause="OPERATOR", by="ann"), house.now)
+    for call in house.step():
+        assert call.kind != "positions"
+        house.answer(call)
+    assert house.task.reconciler.is_known(number)
+    house.live(10)
+
+    run = house.task.reconciler.result(number)
+    assert run is not None
+    assert [(each.cause, each.by) for each in house.runs()] == [
+        ("START", "the robot"), ("OPERATOR", "ann"),
+    ]  # fmt: skip
+
+
 def test_a_line_lost_in_the_middle_ends_the_run_and_the_next_one_comes_with_it():
     house = House(RESTORE)
     house.begin()
