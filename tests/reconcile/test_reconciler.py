@@ -189,6 +189,19 @@ def test_positions_that_fail_for_ever_keep_trading_shut_and_say_why():
     assert house.tracker.schedule.is_open
 
 
+def test_positions_that_are_never_answered_are_a_problem_in_words():
+    """More calls wait than the rate allows: the question has not even left."""
+    house = House()
+    house.begin()
+    house.task.want(Wish(cause="OPERATOR"), house.now)
+    run = house.task.reconciler.run
+    assert run is not None
+    run.tick(house.now + 61 * SECOND)
+    assert run.event is not None
+    assert run.event.outcome == "UNANSWERED"
+    assert run.event.text
+
+
 # ---- adopted and restored, once
 
 

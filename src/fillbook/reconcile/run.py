@@ -321,6 +321,7 @@ class Run:
     def _give_up(self, now: int) -> None:
         """Close the run with what is known; where nothing was read, that nothing is."""
         if not self._is_read or self._last is None:
+            self._problem = self._problem or "the positions were not told in time"
             self._close("UNANSWERED", (), now)
             return
         differences = self._differences(self._last)
