@@ -202,6 +202,23 @@ def test_positions_that_are_never_answered_are_a_problem_in_words():
     assert run.event.text
 
 
+@pytest.mark.parametrize("critical", list(Action))
+def test_a_large_difference_that_never_rests_holds_a_start_up_until_something_is_said(critical):
+    house = House(policies(critical=critical))
+    house.tell = flipping(house, "SBER", "500", "400")
+    house.tracker.start(house.now)
+    house.live(250)
+    assert not house.tracker.schedule.is_open
+    assert house.halts() == []
+    house.live(400)
+
+    assert house.tracker.schedule.is_open
+    assert house.halts() == ([] if critical is Action.ALERT else ["SBER"])
+    assert one_gap(house.runs()[-1]).action == ("ALERT" if critical is Action.ALERT else "HALT")
+    house.live(2000)
+    assert len(house.of_type("trading.halted")) == len(house.halts())
+
+
 # ---- adopted and restored, once
 
 
