@@ -219,6 +219,15 @@ def test_a_large_difference_that_never_rests_holds_a_start_up_until_something_is
     assert len(house.of_type("trading.halted")) == len(house.halts())
 
 
+def test_what_turned_out_to_be_large_holds_a_start_up_too():
+    house = House(ADOPT)
+    house.tell = flipping(house, "SBER", "400", "2", "500", "400", "500", "400", "500", "400", "500")
+    house.tracker.start(house.now)
+    house.live(100)
+    assert one_gap(house.runs()[0]).size == "CRITICAL"
+    assert not house.tracker.schedule.is_open
+
+
 # ---- adopted and restored, once
 
 

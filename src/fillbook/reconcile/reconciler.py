@@ -11,7 +11,7 @@ from attrs import frozen
 from fillbook.brokers.port import Message
 from fillbook.core.agreement import Key
 from fillbook.reconcile.desk import Desk, Question
-from fillbook.reconcile.policies import Policies
+from fillbook.reconcile.policies import Policies, Size
 from fillbook.reconcile.run import SECOND, Patience, Run, Wish
 
 __all__ = ["Reconciler", "Rhythm"]
@@ -166,7 +166,8 @@ class Reconciler:
             large = any(
                 finding.why_waiting is not None
                 and finding.settlement is None
-                and finding.first.size == "CRITICAL"
+                and finding.left is not None
+                and finding.left.size is Size.CRITICAL
                 for finding in run.findings
             )
             self.is_ready = self.is_ready or not large
