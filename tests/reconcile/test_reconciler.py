@@ -249,6 +249,23 @@ def test_what_was_never_confirmed_is_not_adopted_again():
     assert not house.tracker.book.agreement.unconfirmed
 
 
+def test_an_answer_that_is_frozen_is_not_traded_against_again_and_again():
+    """The restoring order rests over two runs; its fill never shows in the broker's answer."""
+    house = House(RESTORE)
+    house.begin()
+    house.hold("10")
+    house.live(15)
+    house.theirs["SBER"] = Decimal(8)
+    house.live(340)
+    for count in range(4):
+        for order in house.tracker.book.open_orders():
+            house.hear(filled(order, f"R{count}", "2", "2"))
+        house.live(700)
+
+    assert len(house.restoring()) == 1
+    assert house.halts() == ["SBER"]
+
+
 def test_an_adoption_from_flat_is_a_move_of_its_position():
     house = House(ADOPT)
     house.begin()

@@ -371,12 +371,28 @@ class Run:
             instrument=self._instrument(name),
             mark=book.marks.get(name),
             is_halted=self._is_halted(name),
-            unconfirmed_seq=book.agreement.unconfirmed.get(_key(difference), 0),
+            unconfirmed_seq=self._unconfirmed_seq(_key(difference)),
             basis_seq=basis_seq,
             is_wanted=name in self.wish.adopt,
             ledger_id=self.desk.ledger_id,
             statement_sha256=self._last.sha256,
         )
+
+    def _unconfirmed_seq(self, key: Key) -> int:
+        """Return the seq of an adoption that no run found to agree since; 0 without any.
+
+        One that was traded back must be found to agree with those fills: an answer that is frozen
+        agreed before them, and would be traded against again and again.
+        """
+        book = self.desk.book
+        seq = book.agreement.unconfirmed.get(key, 0)
+        adopted_seq, client_order_id = book.agreement.restored.get(key, (0, ""))
+        order = book.find_order(client_order_id, None) if adopted_seq else None
+        if seq or order is None:
+            return seq
+        traded = [each for each in self._moves(*key, self._point_seq()) if each.stream == order.stream]
+        is_open = bool(traded) and not book.agreement.confirms(key, traded[-1].seq)
+        return adopted_seq if is_open else 0
 
     def _is_halted(self, instrument_id: str) -> bool:
         """Tell whether a halt as wide and as strict as the policy's holds already."""
