@@ -297,6 +297,25 @@ def test_where_the_disk_takes_no_order_the_difference_is_told_and_not_adopted():
 # ---- what the broker tells
 
 
+def test_cash_is_counted_with_a_run_that_agrees_at_once():
+    house = House(capabilities=evolve(TELLS, has_cash=True))
+    cash = [Message(0, "balance", BalanceReport(currency="RUB", amount=Decimal(900)), b"{}")]
+    house.tell = lambda call: cash if call.kind == "cash" else None
+    house.begin()
+    for run in (house.runs()[0], house.reconcile()):
+        assert [(each.currency, each.reported) for each in run.cash] == [("RUB", Decimal(900))]
+
+
+@pytest.mark.parametrize("what", ["fails", "is no balance"])
+def test_cash_that_is_not_told_keeps_nothing_up(what: str):
+    house = House(capabilities=evolve(TELLS, has_cash=True))
+    answer: Any = ConnectionError("no") if what == "fails" else statement({"SBER": Decimal(1)})
+    house.tell = lambda call: answer if call.kind == "cash" else None
+    house.begin()
+    assert house.outcomes() == ["AGREED"]
+    assert house.runs()[0].cash == ()
+
+
 def test_other_accounts_in_the_answer_are_left_alone():
     house = House(ADOPT, SBER="5")
     other = PositionReport(instrument_id="SBER", position_qty=Decimal(70), account_id="other")

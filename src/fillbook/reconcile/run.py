@@ -153,12 +153,14 @@ class Run:
     # ---- what goes in
 
     def begin(self) -> None:
-        """Ask for the positions, and for the cash where the broker tells it."""
+        """Ask for the cash where the broker tells it, then for the positions.
+
+        One after the other: a run that agrees is over with its first reading.
+        """
         self._start_seq = self.desk.book.seq
         self.earlier = self.desk.book.agreement.last
-        self._read()
-        if self.desk.capabilities.has_cash:
-            self.desk.ask("cash")
+        if not self.desk.capabilities.has_cash or not self.desk.ask("cash"):
+            self._read()
 
     def answered(self, kind: str, messages: Sequence[Message], started_ns: int, now: int) -> None:
         """Take an answer; what explains is in the book already."""
@@ -166,6 +168,7 @@ class Run:
             return
         if kind == "cash":
             self._count_cash(messages)
+            self._read()
         elif kind == "positions":
             try:
                 reading = read(messages, self.desk.account_ids, started_ns, now)
@@ -180,9 +183,11 @@ class Run:
 
     def failed(self, kind: str, problem: str, now: int) -> None:
         """Take note that a question has no answer: that says nothing about what is held."""
-        if self.stage == "OVER" or kind == "cash":
+        if self.stage == "OVER":
             return
-        if kind == "positions":
+        if kind == "cash":
+            self._read()
+        elif kind == "positions":
             self._put_off(f"the positions were not told: {problem}", now)
         elif kind in self._asked:
             self._asked.discard(kind)
