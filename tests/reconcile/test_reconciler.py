@@ -347,6 +347,38 @@ def test_bytes_that_come_with_every_message_are_kept_once():
     assert raw.raw == b"[]"
 
 
+def test_look_ups_of_a_run_that_was_given_up_do_not_hold_up_the_next():
+    slow = evolve(TELLS, has_open_orders=False, has_fills_since=False)
+    house = House(ADOPT, capabilities=slow)
+    house.begin()
+    house.hold("10")
+    resting = house.submit("1", "90")
+    house.live(16)
+    house.by_hand("-2", is_told=False)
+    late: list[Any] = []
+
+    def respond(call: Any) -> None:
+        if call.kind == "look_up" and call.purpose == "task" and len(late) < 1 and is_slow:
+            late.append(call)
+        else:
+            house.respond(call)
+
+    is_slow = True
+    numbers = [house.task.want(Wish(cause="OPERATOR", by=name), house.now) for name in "ab"]
+    run = house.task.reconciler.run
+    assert run is not None
+    house.pass_time(1, respond)
+    house.now = run.started_ns + 60 * SECOND
+    if late:
+        late[0].deadline_ns = house.now + 1000 * SECOND
+    is_slow = False
+    house.pass_time(50, respond)
+    ended = [house.task.reconciler.result(each) for each in numbers]
+    assert ended[1] is not None
+    assert ended[1].outcome == "ADOPTED"
+    assert told(resting)
+
+
 # ---- dry runs
 
 
