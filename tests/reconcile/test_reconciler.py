@@ -379,6 +379,20 @@ def test_look_ups_of_a_run_that_was_given_up_do_not_hold_up_the_next():
     assert told(resting)
 
 
+def test_an_order_that_the_broker_forgot_does_not_keep_a_difference_from_counting():
+    """It says that it knows no such order: that is an answer."""
+    house = House(ADOPT, capabilities=evolve(TELLS, has_open_orders=False, has_fills_since=False))
+    house.begin()
+    house.hold("10")
+    house.submit("1", "90")
+    house.live(16)
+    house.by_hand("-2", is_told=False)
+    house.tell = lambda call: (
+        BrokerRefused("UNKNOWN_ORDER", "no such order") if call.kind == "look_up" else None
+    )
+    assert one_gap(house.reconcile()).action == "ADOPT"
+
+
 # ---- dry runs
 
 
