@@ -221,7 +221,9 @@ def test_a_large_difference_that_never_rests_holds_a_start_up_until_something_is
 
 def test_what_turned_out_to_be_large_holds_a_start_up_too():
     house = House(ADOPT)
-    house.tell = flipping(house, "SBER", "400", "2", "500", "400", "500", "400", "500", "400", "500")
+    house.tell = flipping(
+        house, "SBER", "400", "2", "500", "400", "500", "400", "500", "400", "500"
+    )
     house.tracker.start(house.now)
     house.live(100)
     assert one_gap(house.runs()[0]).size == "CRITICAL"
@@ -333,8 +335,8 @@ def test_bytes_that_come_with_every_message_are_kept_once():
     house = House()
     house.tell = lambda call: (
         [
-            Message(0, "position", PositionReport(instrument_id=name, position_qty=Decimal(0)), b"[]")
-            for name in ("SBER", "GAZP")
+            evolve(each, raw=b"[]")
+            for each in statement({"SBER": Decimal(0), "GAZP": Decimal(0)})
         ]
         if call.kind == "positions"
         else None

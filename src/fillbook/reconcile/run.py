@@ -395,7 +395,9 @@ class Run:
         order = book.find_order(client_order_id, None) if adopted_seq else None
         if seq or order is None:
             return seq
-        traded = [each for each in self._moves(*key, self._point_seq()) if each.stream == order.stream]
+        traded = [
+            each for each in self._moves(*key, self._point_seq()) if each.stream == order.stream
+        ]
         is_open = bool(traded) and not book.agreement.confirms(key, traded[-1].seq)
         return adopted_seq if is_open else 0
 
