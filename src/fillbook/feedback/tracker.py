@@ -368,7 +368,10 @@ class Tracker:
             elif call in self.recovery.waits_for:  # a question that is refused tells nothing
                 self.recovery.ask_again(call, _in_words(error), now)
             if call.purpose in ("task", "look") and not was_over:
-                work.task.failed(call, _in_words(error), now)
+                if is_unknown:  # that is an answer
+                    work.task.answered(call, (), now)
+                else:
+                    work.task.failed(call, _in_words(error), now)
             return
         if was_over:
             return
