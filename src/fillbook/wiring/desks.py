@@ -18,7 +18,7 @@ from fillbook.core.exact import EXACT
 from fillbook.core.holdings import pnl_currency
 from fillbook.core.orders import Order
 from fillbook.core.values import Contract, Source
-from fillbook.errors import OperatorRefused, RequestRefused
+from fillbook.errors import RequestRefused
 from fillbook.feedback.gate import refuse_if_halted
 from fillbook.feedback.keeper import Keeper
 from fillbook.feedback.schedule import Call, Kind
@@ -210,12 +210,7 @@ class ReconcileTask:
         return self.reconciler.due_ns()
 
     def want(self, wish: Wish, now: int, desk: KeeperDesk | None = None) -> int:
-        """Have a run made, see `Reconciler.want`.
-
-        Raises `OperatorRefused` where the broker cannot be reached.
-        """
-        if not self._tracker.line.is_up:
-            raise OperatorRefused(self._tracker.why_offline(), "try again when the line is back")
+        """Have a run made, see `Reconciler.want`."""
         number = self.reconciler.want(wish, now, desk)
         self._send(now)
         return number

@@ -58,6 +58,8 @@ def add_reconcile_verbs(verbs: "Verbs", runner: "Runner", task: ReconcileTask) -
     ) -> dict[str, Any]:
         if not task.desk.capabilities.has_positions:
             raise OperatorRefused(f"{task.desk.capabilities.name} does not tell its positions")
+        if not runner.tracker.line.is_up:
+            raise OperatorRefused(runner.tracker.why_offline(), "ask again when the line is back")
         desk = None if apply else dry_desk(task.desk)
         return {"number": task.want(_wish(by, adopt), now, desk)}
 
