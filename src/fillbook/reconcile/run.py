@@ -80,12 +80,14 @@ class Wish:
     Attributes:
         cause: `START`, `SCHEDULE` or `OPERATOR`.
         by: Who asked for it, in words.
+        reason: Why an operator wants it; it is kept with what is adopted.
         adopt: Instruments that are adopted whatever the policy says.
         overdue: Positions that have not come to rest for too long already.
     """
 
     cause: Literal["START", "SCHEDULE", "OPERATOR"]
     by: str = "the robot"
+    reason: str | None = None
     adopt: frozenset[str] = frozenset()
     overdue: frozenset[Key] = frozenset()
 
@@ -122,6 +124,8 @@ class Run:
         cash: Where the broker tells its cash.
         event: What a run that is over put on record.
         earlier: The run before this one, as the book had it.
+        seq: Of `event`, in the log that the desk writes to; 0 while there is none.
+        agreed_since_ns: Since when book and broker agree, as of the end; None where they do not.
     """
 
     desk: Desk
@@ -135,10 +139,14 @@ class Run:
     cash: tuple[CashCount, ...] = ()
     event: BookReconciled | None = None
     earlier: BookReconciled | None = None
+    seq: int = 0
+    agreed_since_ns: int | None = None
     _start_seq: int = 0
     _last: Reading | None = None
     _held_at_last: dict[Key, Decimal] = field(factory=dict)
     _first: dict[Key, Difference] = field(factory=dict)
+    _why: dict[Key, str | None] = field(factory=dict)
+    _counted: dict[Key, Difference] = field(factory=dict)
     _asked: set[str] = field(factory=set)
     _is_explained: bool = False
     _unexplained_because: str | None = None
@@ -232,7 +240,8 @@ class Run:
         for each in differences:
             self._first.setdefault(_key(each), each)
         waiting = {_key(each): self._why_waiting(each, reading) for each in differences}
-        self._last = reading
+        self._last, self._why = reading, waiting
+        self._counted = {_key(each): each for each in differences if waiting[_key(each)] is None}
         if not any(waiting.values()) or now >= self._deadline_ns():
             self._finish(differences, waiting, now)
         else:
@@ -322,8 +331,16 @@ class Run:
             self._close("UNANSWERED", (), now)
             return
         differences = self._differences(self._last)
-        why = "it did not come to rest" if self._problem is None else self._problem
-        self._finish(differences, {_key(each): why for each in differences}, now)
+        other = "it did not come to rest" if self._problem is None else self._problem
+        waiting = {_key(each): self._why_at_the_end(each, other) for each in differences}
+        self._finish(differences, waiting, now)
+
+    def _why_at_the_end(self, difference: Difference, other: str) -> str | None:
+        """Return why *difference* still does not count; one that never rests holds up no other."""
+        key = _key(difference)
+        if self._problem is None and self._counted.get(key) == difference:
+            return self.desk.under_way(*key)
+        return self._why.get(key) or other
 
     # ---- the end
 
@@ -367,6 +384,10 @@ class Run:
     def _settle(self, difference: Difference, basis_seq: int, now: int) -> Settlement:
         case = self._case(difference, basis_seq)
         settlement = settle(difference, case, self.policies, self.wish.by, now)
+        adoption, reason = settlement.adoption, self.wish.reason
+        if adoption is not None and reason is not None:
+            adoption = evolve(adoption, reason=f"{adoption.reason}: {reason}")
+            settlement = evolve(settlement, adoption=adoption)
         if settlement.order is None:
             return settlement
         order = evolve(
@@ -376,7 +397,6 @@ class Run:
         why_not = self.desk.why_no_order(order)
         if why_not is not None:  # adopted without its order, what it was for would be forgotten
             return Settlement(action=Action.ALERT, text=f"nothing is traded back: {why_not}")
-        adoption = settlement.adoption
         assert adoption is not None
         adoption = evolve(adoption, restore_client_order_id=order.client_order_id)
         return evolve(settlement, adoption=adoption, order=order)
@@ -407,6 +427,8 @@ class Run:
             outcome = self._outcome()
             self._commit(outcome, findings, now)
         self.stage, self.outcome = "OVER", outcome
+        agreement = self.desk.book.agreement
+        self.seq, self.agreed_since_ns = agreement.last_seq, agreement.since_ns
 
     def _commit(self, outcome: str, findings: Sequence[Finding], now: int) -> None:
         adoptions: list[tuple[PositionAdopted, SubmitOrder | None]] = []
