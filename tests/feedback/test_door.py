@@ -149,7 +149,6 @@ def test_what_is_no_socket_is_not_touched(verbs: Verbs, tmp_path: Path):
         (b'{"args": {}}\n', "verb"),
         (b'{"verb": "echo", "arg": {}}\n', "'arg'"),
         (b'{"verb": "ech"}\n', "none of echo"),
-        (b'{"verb": "reconcile"}\n', "yet"),
         (b'{"verb": "echo", "args": {"texd": "a"}}\n', "is text meant?"),
         (b'{"verb": "echo", "args": {"text": 1}}\n', "no text"),
         (b'{"verb": "echo", "args": {"text": " "}}\n', "empty"),

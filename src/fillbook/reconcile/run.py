@@ -123,6 +123,8 @@ class Run:
         findings: Of a run that is over, by account and instrument.
         cash: Where the broker tells its cash.
         event: What a run that is over put on record.
+        told_until_ns: The time up to which the broker tells, where that is not when it was asked:
+            what happened later is not in a statement of an earlier day.
         earlier: The run before this one, as the book had it.
         seq: Of `event`, in the log that the desk writes to; 0 while there is none.
         agreed_since_ns: Since when book and broker agree, as of the end; None where they do not.
@@ -138,6 +140,7 @@ class Run:
     findings: list[Finding] = field(factory=list)
     cash: tuple[CashCount, ...] = ()
     event: BookReconciled | None = None
+    told_until_ns: int | None = None
     earlier: BookReconciled | None = None
     seq: int = 0
     agreed_since_ns: int | None = None
@@ -459,7 +462,7 @@ class Run:
             by=self.wish.by,
             broker=self.desk.capabilities.name,
             outcome=outcome,
-            started=self.started_ns,
+            started=min(self.started_ns, self.told_until_ns or self.started_ns),
             reads=self._reads,
             compared=self._compared,
             explained=sum(finding.left is None for finding in findings),
