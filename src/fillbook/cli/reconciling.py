@@ -284,14 +284,13 @@ def _sentence(result: Row) -> str:
     if result["outcome"] == "UNANSWERED":
         return f"{result['broker']} did not tell its positions ({result['problem']}); {where}"
     left = [row for row in rows if row["left_qty"] != "0"]
-    if not left:
+    if not rows:
         both = f"book and {result['broker']} agree"
         if not result["compared"]:
             return f"{both}: neither holds anything; {where}"
         began, since = result["started"], result["agreed_since"] or ""
         since = f" since {since[:19]}Z" if since and since[:19] < began[:19] else ""
-        some = f", {_count(len(rows), 'difference')} explained" if rows else ""
-        return f"{both} on {_count(result['compared'], 'position')}{since}{some}; {where}"
+        return f"{both} on {_count(result['compared'], 'position')}{since}; {where}"
     adopted = [row for row in left if row["adjustment_id"] is not None]
     waiting = [row for row in left if row["action"] == "WAIT"]
     parts = [

@@ -79,7 +79,8 @@ def begin_run(
             f"the robot does not reach its broker{problem}",
             "it compares by itself when the line is back; `fillbook status` says how it stands",
         )
-    wish = Wish(cause="OPERATOR", by=by, reason=reason, adopt=frozenset(adopt))
+    names = frozenset([adopt] if isinstance(adopt, str) else adopt)
+    wish = Wish(cause="OPERATOR", by=by, reason=reason, adopt=names)
     return task.want(wish, now, None if apply else dry_desk(task.desk))
 
 
