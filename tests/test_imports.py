@@ -20,6 +20,7 @@ FLOORS = {
     "order_handle": 4,
     "simulated_day": 4,  # a robot in virtual time: for the demo, the tests, tools/simulate
     "operating": 4,  # carries an operator's word to a robot or its ledger, which wiring opens
+    "comparing": 4,  # compares because somebody wants it, by whoever is at work on the ledger
     "wiring": 4,
     "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
@@ -35,6 +36,7 @@ FLOORS = {
 }
 SAME_FLOOR = {
     ("operating", "wiring"),
+    ("comparing", "wiring"), ("comparing", "operating"), ("comparing", "configuration"),
     ("robot", "wiring"), ("robot", "new_order"), ("robot", "order_handle"),
     ("async_robot", "robot"), ("async_robot", "new_order"), ("async_robot", "order_handle"),
     ("demonstration", "wiring"),

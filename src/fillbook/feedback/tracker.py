@@ -343,7 +343,7 @@ class Tracker:
             return
         if call.kind in ("submit", "cancel", "replace"):
             self.requests.answered(call, now)
-        elif call.kind == "look_up":
+        elif call.kind == "look_up" and call.purpose != "look":
             self.questions.looked_up(call, call.stream in found, now)
         elif call.kind in ("open_orders", "fills_since") and call.purpose != "look":
             self.questions.listed(call, found, now)
@@ -360,6 +360,7 @@ class Tracker:
         if isinstance(error, BrokerRefused):
             self.recovery.line_answered(now)
             is_unknown = call.kind == "look_up" and error.reason == "UNKNOWN_ORDER"
+            is_unknown = is_unknown and call.purpose != "look"  # a dry run is no evidence on record
             if is_unknown:
                 self.questions.looked_up(call, False, now)
             self.requests.refused(call, error, now)

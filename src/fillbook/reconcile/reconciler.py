@@ -6,7 +6,7 @@ One run at a time; what is asked for meanwhile waits.  No threads, no clock.
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fillbook.brokers.port import Message
 from fillbook.core.agreement import Key
@@ -134,7 +134,7 @@ class Reconciler:
     def _start(self, wish: Wish, desk: Desk, number: int, now: int) -> None:
         limit_ns = now - self._rhythm.most_unsettled_ns
         overdue = frozenset(key for key, since in self._unsettled.items() if since <= limit_ns)
-        wish = Wish(cause=wish.cause, by=wish.by, adopt=wish.adopt, overdue=overdue)
+        wish = evolve(wish, overdue=overdue)
         self._number = number
         self.run = Run(desk, self._policies, self._patience, wish, now)
         self._do(lambda run: run.begin(), now)

@@ -80,12 +80,14 @@ class Wish:
     Attributes:
         cause: `START`, `SCHEDULE` or `OPERATOR`.
         by: Who asked for it, in words.
+        reason: Why an operator wants it; it is kept with what is adopted.
         adopt: Instruments that are adopted whatever the policy says.
         overdue: Positions that have not come to rest for too long already.
     """
 
     cause: Literal["START", "SCHEDULE", "OPERATOR"]
     by: str = "the robot"
+    reason: str | None = None
     adopt: frozenset[str] = frozenset()
     overdue: frozenset[Key] = frozenset()
 
@@ -121,7 +123,11 @@ class Run:
         findings: Of a run that is over, by account and instrument.
         cash: Where the broker tells its cash.
         event: What a run that is over put on record.
+        told_until_ns: The time up to which the broker tells, where that is not when it was asked:
+            what happened later is not in a statement of an earlier day.
         earlier: The run before this one, as the book had it.
+        seq: Of `event`, in the log that the desk writes to; 0 while there is none.
+        agreed_since_ns: Since when book and broker agree, as of the end; None where they do not.
     """
 
     desk: Desk
@@ -134,7 +140,10 @@ class Run:
     findings: list[Finding] = field(factory=list)
     cash: tuple[CashCount, ...] = ()
     event: BookReconciled | None = None
+    told_until_ns: int | None = None
     earlier: BookReconciled | None = None
+    seq: int = 0
+    agreed_since_ns: int | None = None
     _start_seq: int = 0
     _last: Reading | None = None
     _held_at_last: dict[Key, Decimal] = field(factory=dict)
@@ -410,6 +419,10 @@ class Run:
     def _settle(self, difference: Difference, basis_seq: int, now: int) -> Settlement:
         case = self._case(difference, basis_seq)
         settlement = settle(difference, case, self.policies, self.wish.by, now)
+        adoption, reason = settlement.adoption, self.wish.reason
+        if adoption is not None and reason is not None:
+            adoption = evolve(adoption, reason=f"{adoption.reason}: {reason}")
+            settlement = evolve(settlement, adoption=adoption)
         if settlement.order is None:
             return settlement
         order = evolve(
@@ -419,7 +432,6 @@ class Run:
         why_not = self.desk.why_no_order(order)
         if why_not is not None:  # adopted without its order, what it was for would be forgotten
             return Settlement(action=Action.ALERT, text=f"nothing is traded back: {why_not}")
-        adoption = settlement.adoption
         assert adoption is not None
         adoption = evolve(adoption, restore_client_order_id=order.client_order_id)
         return evolve(settlement, adoption=adoption, order=order)
@@ -450,6 +462,8 @@ class Run:
             outcome = self._outcome()
             self._commit(outcome, findings, now)
         self.stage, self.outcome = "OVER", outcome
+        agreement = self.desk.book.agreement
+        self.seq, self.agreed_since_ns = agreement.last_seq, agreement.since_ns
 
     def _commit(self, outcome: str, findings: Sequence[Finding], now: int) -> None:
         adoptions: list[tuple[PositionAdopted, SubmitOrder | None]] = []
@@ -480,7 +494,7 @@ class Run:
             by=self.wish.by,
             broker=self.desk.capabilities.name,
             outcome=outcome,
-            started=self.started_ns,
+            started=min(self.started_ns, self.told_until_ns or self.started_ns),
             reads=self._reads,
             compared=self._compared,
             explained=sum(finding.left is None for finding in findings),
