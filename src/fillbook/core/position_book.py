@@ -28,6 +28,7 @@ from fillbook.core.events import (
 from fillbook.core.exact import EXACT, scaled
 from fillbook.core.lots import LotBook
 from fillbook.core.operator_events import PositionAdjusted
+from fillbook.core.orders import is_after
 from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Side
 
@@ -54,13 +55,14 @@ class Amendments:
 
     Attributes:
         pieces: What stands at a fill's place; a fill without an entry stands as it came.
-        fees: What a fill cost, in all, where that was told late or corrected.
-        void: Fills that were busted; they cost nothing either.
+        fees: What a fill cost, in all, where that was told late or corrected, and when.
+        void: Fills that were busted, with the currencies of the fees told after that; they cost
+            nothing else.
     """
 
     pieces: dict[FillKey, tuple[Piece, ...]] = field(factory=dict)
-    fees: dict[FillKey, dict[str, Decimal]] = field(factory=dict)
-    void: set[FillKey] = field(factory=set)
+    fees: dict[FillKey, dict[str, tuple[Decimal, int | None]]] = field(factory=dict)
+    void: dict[FillKey, set[str]] = field(factory=dict)
 
 
 class _Recorded(Protocol):
@@ -210,24 +212,19 @@ class PositionBook:
         key = (stream, event.fill_no)
         amended = self._amended.get(number)
         pieces = None if amended is None else amended.pieces.get(key)
+        px = event.last_px
         if pieces is None:
-            _count(position, sign, event.last_qty, event.last_px)
+            _count(position, sign, event.last_qty, px)
         else:
             for piece in pieces:
                 _count(position, sign, piece.qty, piece.px)
-                if piece.source == event.fill_no and _stands_elsewhere(amended, stream, event):
-                    position.trade_count -= 1
-        if isinstance(event, FillInferred) or (amended is not None and key in amended.void):
-            return
-        fees = self._fees(event, None if amended is None else amended.fees.get(key))
-        for currency, amount in fees.items():
-            position.charge(currency, amount, event.last_px)
-
-    def _fees(self, event: OrderFilled, changed: dict[str, Decimal] | None) -> dict[str, Decimal]:
-        fees: dict[str, Decimal] = {}
-        if event.commission is not None:
-            fees[event.commission_currency or "UNKNOWN"] = event.commission
-        return fees | (changed or {})
+                if piece.source == event.fill_no:
+                    px = piece.px
+                    if _stands_elsewhere(amended, stream, event):
+                        position.trade_count -= 1
+        if isinstance(event, OrderFilled):
+            for currency, amount in _fees(event, key, amended).items():
+                position.charge(currency, amount, px)
 
     # ---- what changes the past
 
@@ -288,16 +285,22 @@ class PositionBook:
             own.append(Piece(event.fill_no, left, event.last_px))
         amended.pieces[key] = tuple(own)
         if isinstance(event, FillBusted):
-            amended.void.add(key)
+            fees = amended.fees.get(key, {})
+            amended.void[key] = {
+                currency for currency, (_, ts) in fees.items() if is_after(ts, event.ts_event)
+            }
         else:
-            amended.void.discard(key)
+            amended.void.pop(key, None)
 
     def _change_fee(self, number: int | None, stream: int, event: CommissionChanged) -> None:
         assert number is not None
         position = self.by_number[number]
         amended = self._amended.setdefault(number, Amendments())
         key = (stream, event.fill_no)
-        amended.fees.setdefault(key, {})[event.commission_currency] = event.commission
+        fee = event.commission, event.ts_event
+        amended.fees.setdefault(key, {})[event.commission_currency] = fee
+        if key in amended.void:
+            amended.void[key].add(event.commission_currency)
         moves_qty = (
             position.contract is Contract.SPOT
             and event.commission_currency == position.base_currency
@@ -348,10 +351,10 @@ def _amendments_state(amended: Amendments) -> dict[str, Any]:
             for key, pieces in sorted(amended.pieces.items())
         ],
         "fees": [
-            [*key, {currency: text(fee) for currency, fee in sorted(fees.items())}]
+            [*key, {currency: [text(fee), ts] for currency, (fee, ts) in sorted(fees.items())}]
             for key, fees in sorted(amended.fees.items())
         ],
-        "void": [list(key) for key in sorted(amended.void)],
+        "void": [[*key, sorted(kept)] for key, kept in sorted(amended.void.items())],
     }
 
 
@@ -367,11 +370,25 @@ def _amendments_of(state: Mapping[str, Any]) -> Amendments | None:
             for stream, fill_no, pieces in state["pieces"]
         },
         fees={
-            (stream, fill_no): {currency: Decimal(fee) for currency, fee in fees.items()}
+            (stream, fill_no): {
+                currency: (Decimal(fee), ts) for currency, (fee, ts) in fees.items()
+            }
             for stream, fill_no, fees in state["fees"]
         },
-        void={(stream, fill_no) for stream, fill_no in state["void"]},
+        void={(stream, fill_no): set(kept) for stream, fill_no, kept in state["void"]},
     )
+
+
+def _fees(event: OrderFilled, key: FillKey, amended: Amendments | None) -> dict[str, Decimal]:
+    """Return what a fill costs now, by currency."""
+    fees: dict[str, Decimal] = {}
+    if event.commission is not None:
+        fees[event.commission_currency or "UNKNOWN"] = event.commission
+    if amended is not None:
+        fees |= {currency: fee for currency, (fee, _) in amended.fees.get(key, {}).items()}
+        if key in amended.void:
+            return {currency: fees[currency] for currency in sorted(amended.void[key])}
+    return fees
 
 
 def _stands_elsewhere(

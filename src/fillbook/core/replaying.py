@@ -7,6 +7,7 @@ The result is the book that `Book.apply` builds record by record.
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from fillbook.core.book import Book, History, Recorded
@@ -111,6 +112,7 @@ def book_state(book: Book) -> dict[str, Any]:
         "seq": book.seq,
         "open": {str(stream): str(status) for stream, status in sorted(book.open.items())},
         "context": sorted([*book.context.values(), *book.control.since.values()]),
+        "splits": {key: str(reach) for key, reach in sorted(book.splits.items())},
         "positions": book.positions.state(),
         "agreement": book.agreement.state(),
     }
@@ -121,6 +123,7 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
     book = Book(history)
     for seq in state["context"]:
         book.apply_other(history.record(seq))
+    book.splits = {key: Decimal(reach) for key, reach in state["splits"].items()}
     book.positions.restore(state["positions"])
     last_seq = state["agreement"]["last_seq"]
     last = history.record(last_seq).event if last_seq else None

@@ -6,9 +6,10 @@ its end.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fillbook.core.events import Event
 from fillbook.log.chain import genesis
 from fillbook.log.columns import COLUMNS
 from fillbook.log.port import LEDGER_STREAM, Head, Raw, Record, Row, Run
@@ -19,6 +20,8 @@ __all__ = ["RECORD_SQL", "RUN_SQL", "Queries"]
 _RECORDS_PER_PAGE = 1000
 """Part of the text, never bound: a LIMIT that is bound has SQLite compile anew at every use."""
 _ROWS_PER_PAGE = 250
+_SEQS_PER_LOOK = 10_000
+"""Passed over in one read where few of them are wanted."""
 _LAST = 2**63 - 1
 
 _STREAM, _VERSION = COLUMNS.index("stream"), COLUMNS.index("version")
@@ -37,6 +40,8 @@ ORDER BY stream, version LIMIT {_RECORDS_PER_PAGE}"""
 
 _RANGE_SQL = f"""\
 {RECORD_SQL} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {_RECORDS_PER_PAGE}"""
+
+_TYPES_SQL = f"{RECORD_SQL} WHERE seq BETWEEN ? AND ? AND type IN ({{}}) ORDER BY seq"
 
 _STREAM_SQL = f"""\
 {RECORD_SQL} WHERE stream = ? AND version > ? AND seq > ? AND seq <= ?
@@ -121,6 +126,15 @@ class Queries(ABC):
             if len(page) < _RECORDS_PER_PAGE:
                 return
             at = page[-1][_STREAM], page[-1][_VERSION]
+
+    def records_of(self, kinds: Sequence[type[Event]], upto: int | None = None) -> Iterator[Record]:
+        """Yield the records of these types; see `Reader.records_of`."""
+        last = self.head().seq if upto is None else min(upto, self.head().seq)
+        names = [kind.type for kind in kinds]
+        sql = _TYPES_SQL.format(", ".join("?" * len(names)))
+        for first in range(1, last + 1, _SEQS_PER_LOOK):
+            for row in self.fetch(sql, (first, min(first + _SEQS_PER_LOOK - 1, last), *names)):
+                yield Record(*row)
 
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the columns that the fast fold needs; see `port.Row`."""
