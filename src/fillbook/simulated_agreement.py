@@ -11,11 +11,12 @@ from typing import Any
 
 from attrs import define, frozen
 
-from fillbook.brokers.paper_faults import FaultPlan
+from fillbook.brokers.live import Capabilities
 from fillbook.core.book import Book
 from fillbook.core.exact import EXACT, plain
 from fillbook.core.reconciled_events import BookReconciled, PositionAdopted, PositionGap
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
+from fillbook.core.orders import Order
 from fillbook.core.order_events import OrderSubmitted
 from fillbook.core.values import Side
 from fillbook.log.port import Record
@@ -52,6 +53,8 @@ class Life:
         truth: What is so at the broker at the end.
         answers: What runs were told of positions, in the order it came.
         finished: The event of every run that came to an end, dry ones apart.
+        capabilities: What the broker can tell.
+        amendments: Fills that were taken back or corrected, by instrument.
         short_count, mistaken_count: Filled in: restoring orders that the market did not fill, and
             adoptions of what the broker said and what was not so.
     """
@@ -62,7 +65,8 @@ class Life:
     answers: Sequence[Answer]
     finished: Sequence[BookReconciled]
     policies: Policies
-    plan: FaultPlan
+    capabilities: Capabilities
+    amendments: Counter[str]
     short_count: int = 0
     mistaken_count: int = 0
 
@@ -181,7 +185,8 @@ def _adoptions_have_two_readings(life: Life) -> Iterator[str]:
 def _nothing_goes_to_and_fro(life: Life) -> Iterator[str]:
     """No second adoption before a run that found the first to agree; not more than there is cause.
 
-    There is cause where something happened to the account, and where an answer was not so.
+    There is cause where something happened that the broker does not tell when it is asked, and
+    where an answer was not so; what can be explained is never adopted.
     """
     unconfirmed: set[str] = set()
     for record in life.records:
@@ -200,19 +205,28 @@ def _nothing_goes_to_and_fro(life: Life) -> Iterator[str]:
 
 
 def _causes(life: Life) -> Counter[str]:
-    """Count, by instrument, what may make book and broker differ."""
-    causes: Counter[str] = Counter()
-    for row in life.truth["orders"]:
-        causes[row["instrument_id"]] += not row["client_order_id"]
+    """Count, by instrument, what may be left unexplained: what nobody tells, and what is not so.
+
+    A fill that is taken back may come again, and what was set wrong has to be set right.  A split
+    that is told late leaves out what was traded before it was told.
+    """
+    can, causes = life.capabilities, Counter[str]()
+    if not can.has_fills_since:
+        for row in life.truth["orders"]:
+            causes[row["instrument_id"]] += not row["client_order_id"]
+        for row in life.truth["fills"]:  # without its fee, where that comes out of what is held
+            causes[row["instrument_id"]] += row["commission_currency"] == "ETH"
+        causes += life.amendments
+        causes += life.amendments
     for row in life.truth["activities"]:
-        if row.get("instrument_id"):
+        if row["kind"] == "split" or (row["kind"] == "transfer" and not can.has_activities):
             causes[row["instrument_id"]] += 1
     for one, other in pairwise((None, *life.answers)):
         assert other is not None
         for name in other.so | other.told:
             is_wrong = other.told.get(name) != other.so.get(name)
             was_wrong = one is not None and one.told.get(name) != one.so.get(name)
-            causes[name] += is_wrong and not was_wrong
+            causes[name] += 2 * (is_wrong and not was_wrong)
     return causes
 
 
@@ -326,11 +340,19 @@ def _may_stand(life: Life, gap: PositionGap) -> bool:
 
 
 def _own_orders_are_as_they_are(life: Life) -> Iterator[str]:
-    """What the robot sent is at the end in the book as at the broker, and there once."""
-    for row in life.truth["orders"]:
-        if not row["client_order_id"]:
-            continue
-        order = life.book.find_order(row["client_order_id"], row["venue_order_id"])
+    """What the robot sent is at the end in the book as at the broker.
+
+    Where nobody tells of fills, one that is taken back after its order was over is never heard of;
+    the position is all that shows it.
+    """
+    for row, order in _own_orders(life):
         problem = order_difference(order, row)
-        if problem is not None:
+        is_over = order is not None and order.standing.is_over()
+        if problem is not None and (life.capabilities.has_fills_since or not is_over):
             yield f"{row['client_order_id']}: {problem}"
+
+
+def _own_orders(life: Life) -> Iterator[tuple[dict[str, Any], Order | None]]:
+    for row in life.truth["orders"]:
+        if row["client_order_id"]:
+            yield row, life.book.find_order(row["client_order_id"], row["venue_order_id"])

@@ -5,20 +5,23 @@ transfer, and the answers about positions lag, are old, empty or not whole.  A d
 kind of broker; what it must keep to is in `simulated_agreement`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
+from itertools import chain
 from random import Random
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from fillbook.brokers.live import Capabilities, NotSent
 from fillbook.brokers.paper_faults import DEEDS, FaultPlan
 from fillbook.brokers.paper_sim import PAPER
 from fillbook.brokers.port import Message
-from fillbook.core.reports import PositionReport
+from fillbook.core.reports import OrderReport, PositionReport
 from fillbook.core.robot_events import HaltLifted
+from fillbook.core.values import ExecType
 from fillbook.errors import RequestRefused
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND
@@ -40,6 +43,7 @@ _SETTLE_S = 120
 _QUIET_S = 600
 _MORE_DEEDS = 3
 _LONGEST_CUT_S = 20
+_AMENDED = (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
 
 
 @frozen(kw_only=True)
@@ -117,7 +121,6 @@ class ReconciledDay(Day):
     halt_count: int = 0
     short_count: int = 0
     mistaken_count: int = 0
-    outcomes: dict[str, int] = field(factory=dict)
 
 
 def live_reconciled(
@@ -258,7 +261,9 @@ class _ComparingRobot(SimulatedRobot):
         return {row["instrument_id"]: Decimal(row["position_qty"]) for row in truth}
 
     def judge(self) -> None:
-        """End the day, and say what was not kept."""
+        """End the day once no run is under way, and say what was not kept."""
+        while self.task.reconciler.run is not None:
+            self.live_until(self.now + SECOND)
         self.tracker.stop(self.now, "the day is over")
         day, book = self._day, self.tracker.book
         records = list(self.log.records())
@@ -271,12 +276,21 @@ class _ComparingRobot(SimulatedRobot):
             answers=self.answers,
             finished=[run.event for run in self.runs.values() if run.event is not None],
             policies=self._policies,
-            plan=day.plan,
+            capabilities=self.tracker.capabilities,
+            amendments=self._amendments(),
         )
         day.problems += broken_promises(life)
         day.halt_count = len(book.control.halts)
         day.short_count = life.short_count
         day.mistaken_count = life.mistaken_count
+
+    def _amendments(self) -> Counter[str]:
+        told = chain.from_iterable(self.broker.market.executions.values())
+        return Counter(
+            each.instrument_id
+            for each in told
+            if isinstance(each, OrderReport) and each.exec_type in _AMENDED
+        )
 
 
 def _told(messages: list[Message]) -> dict[str, Decimal]:
