@@ -35,7 +35,7 @@ from fillbook.wiring import MEMORY
 from fillbook.wiring.desks import ReconcileTask
 from fillbook.wiring.reconciling import dry_desk
 
-__all__ = ["BROKERS", "POLICIES", "ReconciledDay", "live_reconciled"]
+__all__ = ["BROKERS", "POLICIES", "BrokerKind", "ComparingRobot", "ReconciledDay", "live_reconciled"]
 
 _MINUTES = 12
 _ORDERS = 14
@@ -43,6 +43,10 @@ _SETTLE_S = 120
 _QUIET_S = 600
 _MORE_DEEDS = 3
 _LONGEST_CUT_S = 20
+_WORSE: tuple[dict[str, float], ...] = (
+    {"empty_positions": 0.6}, {"partial_positions": 0.8}, {"stale_positions": 0.5},
+)  # fmt: skip
+"""Answers of which several in a row are wrong; two that say the same are believed."""
 _AMENDED = (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
 
 
@@ -134,7 +138,7 @@ def live_reconciled(
     interval_s = random.choice([45, 90, 300])
     choices = Choices(policies=POLICIES[policy], rhythm=Rhythm(interval_ns=interval_s * SECOND))
     wishes = Wishes(minutes=_MINUTES, capabilities=kind.capabilities, choices=choices)
-    robot = _ComparingRobot(day, wishes, ledger, "simulated")
+    robot = ComparingRobot(day, wishes, ledger, "simulated")
     span = _MINUTES * 60
     agenda = sorted(
         (random.uniform(1, span), what)
@@ -167,13 +171,15 @@ def _drawn(seed: int, kind: BrokerKind, random: Random) -> FaultPlan:
     """Return the faults of *seed*: more of what others do than by the hour, as a day is short."""
     plan = FaultPlan.drawn(seed, account=True)
     plan = evolve(plan, **{word: min(_MORE_DEEDS * getattr(plan, word), 1.0) for word in DEEDS})
+    worse = random.choice([{}, *_WORSE])
+    plan = evolve(plan, **worse)
     if kind.least_lag_s is not None:
         lag_s = random.randint(kind.least_lag_s, kind.most_lag_s)
         plan = evolve(plan, lag_positions=float(lag_s))
     return plan
 
 
-class _ComparingRobot(SimulatedRobot):
+class ComparingRobot(SimulatedRobot):
     """A robot, and somebody who notes what its broker said and what was so."""
 
     def __init__(self, day: ReconciledDay, wishes: Wishes, ledger: str, robot: str) -> None:
