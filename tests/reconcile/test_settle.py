@@ -21,7 +21,7 @@ NOON = 1_768_000_000_000_000_000
 
 unhurried = settings(deadline=None)
 
-quantities = st.decimals(-1000, 1000, places=3).map(canonical)
+quantities = (st.decimals(-1000, 1000, places=3) | st.decimals(-9, 9, places=1)).map(canonical)
 sizes = st.none() | st.sampled_from([Decimal(each) for each in ("0.001", "0.25", "1", "10")])
 
 
@@ -50,8 +50,17 @@ chosen = st.builds(
     Policies,
     actions=actions.map(lambda each: {DEFAULT: each}),
     halt_all=st.booleans(),
-    most_restore_qty=st.just({}) | st.decimals(0, 2000, places=2).map(lambda qty: {DEFAULT: qty}),
+    most_restore_qty=st.just({}) | st.decimals(0, 20, places=0).map(lambda qty: {DEFAULT: qty}),
     price_rule=st.sampled_from(["BROKER", "MARK", "UNKNOWN"]).map(lambda rule: {DEFAULT: rule}),
+)
+
+
+restorable = cases.map(
+    lambda case: evolve(case, is_halted=False, unconfirmed_seq=0, is_wanted=False)
+)
+"""Where nothing but the size of the order stands in the way of one."""
+restoring = chosen.map(
+    lambda each: evolve(each, actions={DEFAULT: dict.fromkeys(Size, Action.RESTORE)})
 )
 
 
@@ -99,7 +108,7 @@ def test_the_action_is_what_is_done(data, case, policies):
 
 
 @unhurried
-@given(st.data(), cases, chosen)
+@given(st.data(), restorable, restoring)
 def test_a_restoring_order_trades_exactly_against_the_gap(data, case, policies):
     difference = data.draw(differences(case, policies))
     order = settle(difference, case, policies, "ann", NOON).order
