@@ -390,6 +390,23 @@ def test_the_clock_is_an_argument(brokers):
     assert reports_in(broker.look_up(ref_to(order, None)))[-1].order_status is OrderStatus.EXPIRED
 
 
+def test_what_is_done_to_the_account_is_done_when_it_is(brokers):
+    clock = Clock()
+    broker = brokers(clock=clock)
+    clock.ns = 50 * SECOND
+    broker.transfer("SHARE", Decimal(5))
+    (message,) = broker.activities_since(0)
+    assert message.content.ts_event == 50 * SECOND
+
+
+def test_an_account_to_which_something_was_done_is_not_new(brokers, tmp_path):
+    """Moving it beside the ledger would forget what came in."""
+    broker = brokers()
+    broker.transfer("SHARE", Decimal(5))
+    broker.keep_beside(str(tmp_path / "a.ledger"))
+    assert [row["position_qty"] for row in broker.truth()["positions"]] == ["5"]
+
+
 def test_a_clock_that_goes_back_stops_nothing(brokers):
     clock = Clock(1_000 * SECOND)
     broker = brokers(clock=clock)

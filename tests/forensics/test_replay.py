@@ -170,6 +170,9 @@ def test_the_command_asks_the_same(ledger: str):
     by_seq = run(*words, "--at", late["seq"]).json
     head = run(*words).json
 
+    for clock in ([], ["--happened"]):
+        (lots,) = run(*words, "--at", at(9), *clock, "--method", "fifo").json["positions"]
+        assert len(lots["lots_open"]) == 1 + len(clock)
     assert (late["orders"][0]["cum_qty"], late["seq"]) == ("4", 5)
     assert true["orders"][0]["cum_qty"] == "6"
     assert both["orders"][0]["cum_qty"] == "4"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from fillbook.core.events import ImportProgressed, InstrumentSplit, LedgerCreated
 from fillbook.errors import AppendRefused, IdempotencyConflict, VersionConflict
@@ -192,6 +193,18 @@ def test_the_same_key_again_appends_nothing(log: Log) -> None:
 def test_the_same_key_twice_in_one_append(log: Log) -> None:
     first, again, third = log.append([key("k"), key("k"), draft()])
     assert (first.seq, again.seq, third.seq) == (2, 2, 3)
+
+
+def test_the_same_key_again_is_no_conflict_of_versions(log: Log) -> None:
+    """Its stream moved on by the first time, which is what the second one finds."""
+    (opened,) = log.append([new_order("R-1")])
+    fill = draft(a_fill(), opened.seq, expected_version=1, idempotency_key="k", input_hash=b"1")
+    (first,) = log.append([fill])
+
+    (again,) = log.append([fill])
+    assert again.seq == first.seq
+    with pytest.raises(IdempotencyConflict):
+        log.append([evolve(fill, input_hash=b"2")])
 
 
 def test_the_same_key_with_other_content_is_a_conflict(log: Log) -> None:

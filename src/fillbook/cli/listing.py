@@ -13,7 +13,7 @@ from fillbook.errors import BadInput
 from fillbook.forensics.replay import orders_upto
 from fillbook.wiring import LogHistory, open_reader, recover
 
-__all__ = ["orders_command", "positions_command", "print_orders", "print_positions"]
+__all__ = ["lot_rows", "orders_command", "positions_command", "print_orders", "print_positions"]
 
 
 @click.command("orders", epilog="Example: fillbook orders --ledger sber.ledger --status FILLED")
@@ -66,7 +66,7 @@ def positions_command(ledger: str, method: str, mark_texts: Sequence[str], as_js
         if method == "average":
             rows = [view.as_json() for view in book.position_views(marks)]
         else:
-            rows = list(_lots(reader, book, method, marks))
+            rows = list(lot_rows(reader, book, method, marks))
     if as_json_:
         print_array(rows)
     else:
@@ -74,7 +74,9 @@ def positions_command(ledger: str, method: str, mark_texts: Sequence[str], as_js
     return 0
 
 
-def _lots(reader: Any, book: Any, method: Any, marks: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def lot_rows(
+    reader: Any, book: Any, method: Any, marks: dict[str, Any]
+) -> Iterable[dict[str, Any]]:
     """Yield each position folded by lots, from its own records."""
     history = LogHistory(reader)
     book.refresh_positions()

@@ -12,11 +12,11 @@ from fillbook.cli.common import (
     marks_of,
     print_json,
 )
-from fillbook.cli.listing import print_orders, print_positions
+from fillbook.cli.listing import lot_rows, print_orders, print_positions
 from fillbook.core.times import time_text
 from fillbook.core.views import order_json
 from fillbook.errors import BadInput
-from fillbook.forensics.replay import happened_by, known_seq, orders_upto
+from fillbook.forensics.replay import Method, happened_by, known_seq, orders_upto
 from fillbook.log.port import Reader
 from fillbook.wiring import open_reader, recover
 
@@ -42,6 +42,10 @@ __all__ = ["state_command"]
     help="With --happened: only what was known at that moment.",
 )  # fmt: skip
 @click.option(
+    "--method", type=click.Choice(["average", "fifo", "lifo"]), default="average",
+    show_default=True, help="How a sale finds what it sells.",
+)  # fmt: skip
+@click.option(
     "--mark", "mark_texts", multiple=True, metavar="INSTRUMENT=PX",
     help="A price to value open positions with; may be repeated.",
 )  # fmt: skip
@@ -51,6 +55,7 @@ def state_command(
     moment: str | None,
     happened: bool,
     known_at: str | None,
+    method: Method,
     mark_texts: Sequence[str],
     as_json_: bool,
 ) -> int:
@@ -69,7 +74,7 @@ def state_command(
             upto = _seq_of(reader, known_at, head)
             ts = _time_of(reader, moment, head)
             book = recover(reader, upto)
-            past = happened_by(reader, book, ts, upto=upto, marks=marks)
+            past = happened_by(reader, book, ts, upto=upto, marks=marks, method=method)
             orders = [order_json(order) for order in past.orders]
             positions = [view.as_json() for view in past.positions]
         else:
@@ -77,7 +82,10 @@ def state_command(
             book = recover(reader, upto)
             ts = None
             orders = [order_json(order) for order in orders_upto(reader, book, upto)]
-            positions = [view.as_json() for view in book.position_views(marks)]
+            if method == "average":
+                positions = [view.as_json() for view in book.position_views(marks)]
+            else:
+                positions = list(lot_rows(reader, book, method, marks))
     about = {"seq": upto, "happened_by": time_text(ts) if happened else None}
     if as_json_:
         print_json(about | {"orders": orders, "positions": positions})

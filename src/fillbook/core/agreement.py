@@ -30,6 +30,8 @@ class Agreement:
         since_ns: Since when every run has agreed; None while book and broker do not.
         unconfirmed: Positions that were adopted and that no run has found to agree since, with the
             seq of the adoption.
+        restored: Positions that were last adopted with an order that trades them back: the seq of
+            the adoption, and the client order id.
     """
 
     last: BookReconciled | None = None
@@ -38,6 +40,7 @@ class Agreement:
     point_ns: int = 0
     since_ns: int | None = None
     unconfirmed: dict[Key, int] = field(factory=dict)
+    restored: dict[Key, tuple[int, str]] = field(factory=dict)
 
     @property
     def is_so(self) -> bool | None:
@@ -47,7 +50,11 @@ class Agreement:
     def apply(self, seq: int, event: Event) -> None:
         """Take in the next event; those of no concern are passed over."""
         if isinstance(event, PositionAdopted):
-            self.unconfirmed[event.account_id, event.instrument_id] = seq
+            key = event.account_id, event.instrument_id
+            self.unconfirmed[key] = seq
+            self.restored.pop(key, None)
+            if event.restore_client_order_id is not None:
+                self.restored[key] = seq, event.restore_client_order_id
         elif isinstance(event, BookReconciled):
             self._compared(seq, event)
 
@@ -66,6 +73,12 @@ class Agreement:
         elif run.outcome == "DIFFERS":
             self.since_ns = None
 
+    def confirms(self, key: Key, after: int) -> bool:
+        """Tell whether the last run found *key* to agree, and came after seq *after*."""
+        if self.last is None or self.last.outcome == "UNANSWERED" or self.last_seq < after:
+            return False
+        return all((gap.account_id, gap.instrument_id) != key for gap in self.last.gaps)
+
     def state(self) -> dict[str, Any]:
         """Return everything but the last run itself as data that JSON can hold."""
         return {
@@ -73,6 +86,7 @@ class Agreement:
             "point": [self.point_seq, self.point_ns],
             "since_ns": self.since_ns,
             "unconfirmed": [[*key, seq] for key, seq in sorted(self.unconfirmed.items())],
+            "restored": [[*key, *of] for key, of in sorted(self.restored.items())],
         }
 
     def restore(self, state: Mapping[str, Any], last: Event | None) -> None:
@@ -82,3 +96,4 @@ class Agreement:
         self.point_seq, self.point_ns = state["point"]
         self.since_ns = state["since_ns"]
         self.unconfirmed = {(account, name): seq for account, name, seq in state["unconfirmed"]}
+        self.restored = {(each[0], each[1]): (each[2], each[3]) for each in state["restored"]}

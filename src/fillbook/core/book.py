@@ -21,12 +21,14 @@ from fillbook.core.events import (
     Event,
     InstrumentDefined,
     InstrumentMarked,
+    InstrumentSplit,
     OrderEvent,
     OrderSubmitted,
     PositionReported,
 )
+from fillbook.core.exact import ROUNDED
 from fillbook.core.folding import fold_order, open_order
-from fillbook.core.holdings import PositionView
+from fillbook.core.holdings import ONE, PositionView, split_reach
 from fillbook.core.lifecycle import Lifecycle, new_lifecycle
 from fillbook.core.orders import Order
 from fillbook.core.position_book import PositionBook
@@ -90,6 +92,7 @@ class Book:
         reported: What the broker said last that we hold.
         open: The status of every order that is not closed, in memory or not, by stream.
         context: Where the latest definition, mark and statement of each thing stand in the log.
+        splits: By how much the splits of each instrument may have moved a quantity, in all.
         positions: Every position that ever moved.
         control: What the robot may do: halts, line, queue.
         agreement: Since when book and broker agree.
@@ -109,6 +112,7 @@ class Book:
         self.reported: dict[tuple[str, str], PositionReported] = {}
         self.open: dict[int, OrderStatus] = {}
         self.context: dict[str, int] = {}
+        self.splits: dict[str, Decimal] = {}
         self.positions = PositionBook()
         self.control = Control()
         self.agreement = Agreement()
@@ -149,11 +153,18 @@ class Book:
         elif isinstance(event, PositionReported):
             self.reported[event.account_id, event.instrument_id] = event
             self.context[f"reported:{event.account_id}:{event.instrument_id}"] = record.seq
+        elif isinstance(event, InstrumentSplit):
+            self.splits[event.instrument_id] = self.reach_with(event)
         elif isinstance(event, CONTROL_EVENTS):
             self.control.apply(record.seq, event)
         elif isinstance(event, AGREEMENT_EVENTS):
             self.agreement.apply(record.seq, event)
         self.positions.apply(record.seq, record.stream, record.position, event)
+
+    def reach_with(self, event: InstrumentSplit) -> Decimal:
+        """Return what `splits` of its instrument would be with this one too."""
+        reach = split_reach(event.numerator, event.denominator)
+        return ROUNDED.multiply(self.splits.get(event.instrument_id, ONE), reach)
 
     def _apply_order(self, seq: int, stream: int, event: OrderEvent) -> None:
         order = self._orders.get(stream)

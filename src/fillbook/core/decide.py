@@ -214,13 +214,22 @@ def _is_pending(order: Order, reject: CancelReject) -> bool:
 def decide_commission(
     order: Order, report: CommissionReport, source: Source = Source.IMPORT
 ) -> tuple[OrderEvent, ...]:
-    """Return what a late or corrected fee adds: it replaces what the fill cost in that currency."""
+    """Return what a late or corrected fee adds: it replaces what the fill cost in that currency.
+
+    Nothing where a later word of it is on record, nor where it was told before its fill was busted.
+    What came with the fill is replaced whatever the time: a statement may be dated by its day.
+    The same amount told anew is recorded for its time, which a bust or an earlier word, still on
+    its way, is held against.
+    """
     fill_no = order.fill_ids.get(report.trade_id)
     if fill_no is None:
         return ()
     fill = order.fills[fill_no]
     prior = fill.commissions.get(report.commission_currency)
-    if prior == report.commission:
+    if not fill.is_fee_news(report.commission_currency, report.ts_event):
+        return ()
+    said = report.ts_event in (None, fill.fee_ts.get(report.commission_currency))
+    if prior == report.commission and said:
         return ()
     draft = Draft(order, None, AT_ONCE, source)
     draft.ts_event, draft.ts_received = report.ts_event, report.ts_received

@@ -23,6 +23,7 @@ __all__ = [
     "nearest",
     "plain",
     "quotient",
+    "rounded",
     "scaled",
     "unscaled",
 ]
@@ -44,7 +45,7 @@ ROUNDED = Context(
 
 _LIMIT = 10**28
 _INT64 = 2**63
-_TENS = tuple(10**n for n in range(29))
+_TENS = tuple(10**n for n in range(30))
 _AMOUNT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _USUAL = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?")
 """What nearly all amounts look like: within every limit, and without an exponent."""
@@ -133,31 +134,43 @@ def divided(numerator: int, denominator: int) -> tuple[int, int]:
 
     `places` is 0 where the quotient is a whole number of at most 28 digits.
     """
-    above, below = abs(numerator), abs(denominator)
-    whole, rest = divmod(above, below)
+    below = abs(denominator)
+    whole, rest = divmod(abs(numerator), below)
     places = 0
     if rest or whole >= _LIMIT:
-        # What `ROUNDED.divide` gives, nearly always without a `Decimal`, which is slow to make.
-        places = 28 - len(str(whole))
-        if places < 0:
-            unit = 10**-places
-            kept, cut = divmod(whole, unit)
-            if 2 * cut > unit or (2 * cut == unit and (rest or kept & 1)):
-                kept += 1
-            whole, places = kept * unit, 0
-        else:
-            if whole:
-                more, rest = divmod(rest * _TENS[places], below)
-                whole = whole * _TENS[places] + more
-                if 2 * rest > below or (2 * rest == below and whole & 1):
-                    whole += 1
-            if not whole % 10 or whole >= _LIMIT:  # it comes out sooner, or is below 1
-                value = ROUNDED.divide(Decimal(above), Decimal(below))
-                _, _, exponent = value.as_tuple()
-                assert isinstance(exponent, int)
-                places = max(-exponent, 0)
-                whole = int(value.scaleb(places, EXACT))
+        whole, places = rounded(whole, rest, below)
     return (whole if (numerator < 0) is (denominator < 0) else -whole), places
+
+
+def rounded(whole: int, rest: int, below: int) -> tuple[int, int]:
+    """Return whole + rest / below as `divided` does; all >= 0, as `divmod` left them.
+
+    What `ROUNDED.divide` gives, nearly always without a `Decimal`, which is slow to make.  Writing
+    a number out to count its digits is slow too, and most have 28 or 29.
+    """
+    if whole >= _LIMIT:
+        unit = 10 if whole < _TENS[29] else 10 ** (len(str(whole)) - 28)
+        kept, cut = divmod(whole, unit)
+        if 2 * cut > unit or (2 * cut == unit and (rest or kept & 1)):
+            kept += 1
+        return kept * unit, 0
+    if whole >= _TENS[27]:
+        if 2 * rest > below or (2 * rest == below and whole & 1):
+            whole += 1
+        return whole, 0
+    places, exact = 28 - len(str(whole)), whole
+    if whole:
+        more, left = divmod(rest * _TENS[places], below)
+        whole = whole * _TENS[places] + more
+        if 2 * left > below or (2 * left == below and whole & 1):
+            whole += 1
+    if not whole % 10 or whole >= _LIMIT:  # it comes out sooner, or is below 1
+        value = ROUNDED.divide(Decimal(exact * below + rest), Decimal(below))
+        _, _, exponent = value.as_tuple()
+        assert isinstance(exponent, int)
+        places = max(-exponent, 0)
+        whole = int(value.scaleb(places, EXACT))
+    return whole, places
 
 
 def nearest(numerator: int, denominator: int) -> int:

@@ -48,7 +48,7 @@ from fillbook.core.events import (
 )
 from fillbook.core.exact import EXACT, ROUNDED
 from fillbook.core.lifecycle import Lifecycle
-from fillbook.core.orders import Fill, Held, Inferred, Order, Request
+from fillbook.core.orders import Fill, Held, Inferred, Order, Request, is_after
 from fillbook.core.values import CLOSED, OrderStatus, Origin
 
 __all__ = ["NOT_SAID_BY_VENUE", "apply_states", "drift", "fold_order", "open_order"]
@@ -409,11 +409,16 @@ def _busted(order: Order, event: FillBusted) -> None:
     fill = order.fills[event.fill_no]
     order.standing.add(fill.qty.copy_negate(), fill.px)
     zero = Decimal(0)
+    kept, voided = {}, fill.voided.copy()
     for currency, amount in fill.commissions.items():
-        _charge(order, fill, currency, amount.copy_negate())
+        if is_after(fill.fee_ts.get(currency), event.ts_event):
+            kept[currency] = amount
+        else:
+            voided[currency] = amount
+            _charge(order, fill, currency, amount.copy_negate())
     order.fills[event.fill_no] = evolve(
         fill, qty=zero, is_busted=True, history=[*fill.history, (event.ts_event, zero, None)],
-        commissions={},
+        commissions=kept, voided=voided,
     )  # fmt: skip
     order.held.pop(event.exec_ref_id, None)
 
@@ -422,10 +427,14 @@ def _corrected(order: Order, event: FillCorrected) -> None:
     fill = order.fills[event.fill_no]
     order.standing.add(fill.qty.copy_negate(), fill.px)
     order.standing.add(event.last_qty, event.last_px)
+    commissions = fill.voided | fill.commissions
+    for currency in [each for each in fill.voided if each not in fill.commissions]:
+        _charge(order, fill, currency, fill.voided[currency])
     order.fills[event.fill_no] = evolve(
         fill, qty=event.last_qty, px=event.last_px, is_busted=False,
         exec_id=event.exec_id or fill.exec_id,
         history=[*fill.history, (event.ts_event, event.last_qty, event.last_px)],
+        commissions=commissions, voided={},
     )  # fmt: skip
     if event.exec_id is not None:
         order.fill_ids[event.exec_id] = event.fill_no
@@ -446,6 +455,7 @@ def _commission_changed(order: Order, event: CommissionChanged) -> None:
         _charge(order, fill, event.commission_currency, prior.copy_negate())
     _charge(order, fill, event.commission_currency, event.commission)
     fill.commissions[event.commission_currency] = event.commission
+    fill.fee_ts[event.commission_currency] = event.ts_event
 
 
 def _charge(order: Order, fill: Fill, currency: str, amount: Any) -> None:

@@ -15,6 +15,7 @@ from fillbook.core.exact import EXACT, ROUNDED, plain, quotient, scaled, unscale
 from fillbook.core.values import Contract
 
 __all__ = [
+    "FARTHEST_SPLITS",
     "ONE",
     "ZERO",
     "Holding",
@@ -22,11 +23,17 @@ __all__ = [
     "average_px",
     "pnl_currency",
     "split_qty",
+    "split_reach",
     "text_of",
     "value_at",
 ]
 
 ZERO, ONE = Decimal(0), Decimal(1)
+
+SPLIT_DIGITS = 60
+
+FARTHEST_SPLITS = Decimal("1e60")
+"""What the factors of an instrument's splits may come to, so that every sum stays exact."""
 
 RECIPROCAL = Context(prec=26, rounding=ROUND_HALF_EVEN, Emin=-9999, Emax=9999)
 """For the average of an INVERSE.  Its basis is made of reciprocals rounded at 28 digits, so the way
@@ -55,12 +62,21 @@ def average_px(contract: Contract, qty: Decimal, basis: Decimal) -> Decimal | No
 
 
 def split_qty(qty: Decimal, numerator: Decimal, denominator: Decimal) -> Decimal:
-    """Return the quantity after a split: exact where it comes out, else half even at 28 digits."""
+    """Return the quantity after a split: exact where it comes out, else half even at 28 digits.
+
+    It comes out where it has no more than 60 digits: every split may add some, for ever.
+    """
     product = EXACT.multiply(qty, numerator)
     try:
-        return EXACT.divide(product, denominator)
+        after = EXACT.divide(product, denominator)
     except Inexact:
         return quotient(product, denominator)
+    return after if len(after.as_tuple().digits) <= SPLIT_DIGITS else quotient(product, denominator)
+
+
+def split_reach(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """Return by how much a split moves a quantity, up or down: a factor >= 1, at 28 digits."""
+    return max(quotient(numerator, denominator), quotient(denominator, numerator))
 
 
 def pnl_currency(instrument: InstrumentDefined | None) -> str | None:

@@ -36,7 +36,11 @@ class InstrumentDefined(Event):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class InstrumentSplit(Event):
-    """Every open position in the instrument is multiplied by numerator/denominator."""
+    """Every open position in the instrument is multiplied by numerator/denominator.
+
+    What happened before it by `ts_event` is multiplied, what happened at that time or after it is
+    not, whichever was heard of first; without a time it stands where it was recorded.
+    """
 
     type: ClassVar[str] = "instrument.split"
 

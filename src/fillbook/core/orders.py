@@ -11,7 +11,7 @@ from fillbook.core.exact import EXACT
 from fillbook.core.standing import Standing
 from fillbook.core.values import CLOSED, OrderStatus, Origin, Side
 
-__all__ = ["Fill", "Held", "Inferred", "Order", "Request", "Standing"]
+__all__ = ["Fill", "Held", "Inferred", "Order", "Request", "Standing", "is_after"]
 
 _S = OrderStatus
 _ZERO = Decimal(0)
@@ -34,6 +34,8 @@ class Fill:
         history: (ts, qty, px) of each later change, so that a claim can be judged as of its own
             time.
         commissions: What the fill cost, per currency.
+        voided: What it cost until it was busted; a correction that restores it brings it back.
+        fee_ts: When a fee apart from its fill was told last, per currency; None is not known.
     """
 
     fill_no: int
@@ -49,6 +51,8 @@ class Fill:
     is_busted: bool = False
     history: list[tuple[int | None, Decimal, Decimal | None]] = field(factory=list)
     commissions: dict[str, Decimal] = field(factory=dict)
+    voided: dict[str, Decimal] = field(factory=dict)
+    fee_ts: dict[str, int | None] = field(factory=dict)
 
     def qty_at(self, ts: int) -> Decimal:
         """Return the quantity as the venue counted it at *ts*."""
@@ -60,15 +64,18 @@ class Fill:
                 qty = later
         return qty
 
-    def px_at(self, ts: int) -> Decimal | None:
-        """Return the price as the venue told it by *ts*; an inferred fill has only the present."""
-        if self.is_inferred:
-            return self.px
-        px = self.reported_px
-        for changed, _, later in self.history:
-            if changed is None or changed <= ts:
-                px = later
-        return px
+    def is_fee_news(self, currency: str, ts: int | None) -> bool:
+        """Tell whether what was told of a fee at *ts* may change what the fill costs.
+
+        Not where a later word is on record, nor where a bust took the fee away with the fill.
+        """
+        if ts is None:
+            return True
+        told = self.fee_ts.get(currency)
+        if told is not None and ts < told:
+            return False
+        busted = self.history[-1][0] if self.is_busted else None
+        return busted is None or ts > busted
 
 
 @frozen
@@ -102,6 +109,11 @@ class Held:
     qty: Decimal | None
     px: Decimal | None
     ts: int | None
+
+
+def is_after(ts: int | None, other: int | None) -> bool:
+    """Tell whether *ts* is known to be later than *other*."""
+    return ts is not None and other is not None and ts > other
 
 
 class Order:

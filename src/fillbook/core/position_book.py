@@ -4,8 +4,12 @@ A fill's place in its position's history is where it was first counted.  Later e
 what stands there: a bust empties it, a correction puts other figures in, a true fill takes the
 place of an inferred one.  Those are kept as `amended` pieces per fill; the position is then stale,
 and `refold` works it out as if each fill had been from the start what it is now.
+
+A split divides a position's history by the venue's clock: what happened before it is counted in the
+old units, what happened after it in the new ones, whichever of them we heard of first.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Protocol
@@ -28,6 +32,7 @@ from fillbook.core.events import (
 from fillbook.core.exact import EXACT, scaled
 from fillbook.core.lots import LotBook
 from fillbook.core.operator_events import PositionAdjusted
+from fillbook.core.orders import is_after
 from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Side
 
@@ -54,13 +59,14 @@ class Amendments:
 
     Attributes:
         pieces: What stands at a fill's place; a fill without an entry stands as it came.
-        fees: What a fill cost, in all, where that was told late or corrected.
-        void: Fills that were busted; they cost nothing either.
+        fees: What a fill cost, in all, where that was told late or corrected, and when.
+        void: Fills that were busted, with the currencies of the fees told after that; they cost
+            nothing else.
     """
 
     pieces: dict[FillKey, tuple[Piece, ...]] = field(factory=dict)
-    fees: dict[FillKey, dict[str, Decimal]] = field(factory=dict)
-    void: set[FillKey] = field(factory=set)
+    fees: dict[FillKey, dict[str, tuple[Decimal, int | None]]] = field(factory=dict)
+    void: dict[FillKey, set[str]] = field(factory=dict)
 
 
 class _Recorded(Protocol):
@@ -80,6 +86,7 @@ class PositionBook:
     Attributes:
         by_number: The positions; stale ones are as they were.
         stale_numbers: Those whose past has changed.
+        last_splits: When each instrument was split last, by the venue's clock.
     """
 
     def __init__(self) -> None:
@@ -88,6 +95,7 @@ class PositionBook:
         self._amended: dict[int, Amendments] = {}
         self.stale_numbers: set[int] = set()
         self._definitions: dict[str, InstrumentDefined] = {}
+        self.last_splits: dict[str, int] = {}
 
     # ---- questions
 
@@ -144,12 +152,14 @@ class PositionBook:
         """Take in the next event; most concern no position."""
         if isinstance(event, OrderFilled):
             position = self._open(number, event.account_id, event.instrument_id)
+            self._stale_if_split_since(position, event.ts_event)
             if event.replaces:
                 self._replace(position.number, stream, event)
             elif position.number not in self.stale_numbers:
                 self._trade(position, position.number, stream, event)
         elif isinstance(event, FillInferred):
             position = self._open(number, event.account_id, event.instrument_id)
+            self._stale_if_split_since(position, event.ts_event)
             if position.number not in self.stale_numbers:
                 self._trade(position, position.number, stream, event)
         elif isinstance(event, (FillBusted, FillCorrected, InferredFillReleased)):
@@ -161,12 +171,11 @@ class PositionBook:
             position.receive(event.currency, event.amount)
         elif isinstance(event, PositionAdjusted):
             position = self._open(number, event.account_id, event.instrument_id)
+            self._stale_if_split_since(position, event.ts_event)
             if position.number not in self.stale_numbers:
                 position.shift(event.adjusted_qty, event.px)
         elif isinstance(event, InstrumentSplit):
-            for position in self._of(event.instrument_id):
-                if position.number not in self.stale_numbers:
-                    position.split(event.numerator, event.denominator)
+            self._split(event)
         elif isinstance(event, InstrumentDefined):
             self._define(event)
 
@@ -185,6 +194,31 @@ class PositionBook:
             self.by_number[number] = position
             self._numbers[account_id, instrument_id] = number
         return position
+
+    def _split(self, event: InstrumentSplit) -> None:
+        """Split every position in the instrument; one that moved since then is folded anew.
+
+        Whether one did, only its records tell, and a split is rare.
+        """
+        ts, name = event.ts_event, event.instrument_id
+        if ts is not None:
+            self.last_splits[name] = max(ts, self.last_splits.get(name, ts))
+        for position in self._of(name):
+            if ts is not None:
+                self.stale_numbers.add(position.number)
+            elif position.number not in self.stale_numbers:
+                position.split(event.numerator, event.denominator)
+
+    def _stale_if_split_since(self, position: Position, ts: int | None) -> None:
+        """Note that what happened at *ts* is heard of after a split that came after it."""
+        split_ts = self.last_splits.get(position.instrument_id)
+        if split_ts is not None and ts is not None and ts < split_ts:
+            self.stale_numbers.add(position.number)
+
+    def stale_where_split(self) -> None:
+        """Note that columns were folded, which do not tell the time (for the fast fold)."""
+        for name in self.last_splits:
+            self.stale_numbers |= {position.number for position in self._of(name)}
 
     def _of(self, instrument_id: str) -> Iterator[Position]:
         return (p for p in self.by_number.values() if p.instrument_id == instrument_id)
@@ -210,24 +244,19 @@ class PositionBook:
         key = (stream, event.fill_no)
         amended = self._amended.get(number)
         pieces = None if amended is None else amended.pieces.get(key)
+        px = event.last_px
         if pieces is None:
-            _count(position, sign, event.last_qty, event.last_px)
+            _count(position, sign, event.last_qty, px)
         else:
             for piece in pieces:
                 _count(position, sign, piece.qty, piece.px)
-                if piece.source == event.fill_no and _stands_elsewhere(amended, stream, event):
-                    position.trade_count -= 1
-        if isinstance(event, FillInferred) or (amended is not None and key in amended.void):
-            return
-        fees = self._fees(event, None if amended is None else amended.fees.get(key))
-        for currency, amount in fees.items():
-            position.charge(currency, amount, event.last_px)
-
-    def _fees(self, event: OrderFilled, changed: dict[str, Decimal] | None) -> dict[str, Decimal]:
-        fees: dict[str, Decimal] = {}
-        if event.commission is not None:
-            fees[event.commission_currency or "UNKNOWN"] = event.commission
-        return fees | (changed or {})
+                if piece.source == event.fill_no:
+                    px = piece.px
+                    if _stands_elsewhere(amended, stream, event):
+                        position.trade_count -= 1
+        if isinstance(event, OrderFilled):
+            for currency, amount in _fees(event, key, amended).items():
+                position.charge(currency, amount, px)
 
     # ---- what changes the past
 
@@ -288,16 +317,22 @@ class PositionBook:
             own.append(Piece(event.fill_no, left, event.last_px))
         amended.pieces[key] = tuple(own)
         if isinstance(event, FillBusted):
-            amended.void.add(key)
+            fees = amended.fees.get(key, {})
+            amended.void[key] = {
+                currency for currency, (_, ts) in fees.items() if is_after(ts, event.ts_event)
+            }
         else:
-            amended.void.discard(key)
+            amended.void.pop(key, None)
 
     def _change_fee(self, number: int | None, stream: int, event: CommissionChanged) -> None:
         assert number is not None
         position = self.by_number[number]
         amended = self._amended.setdefault(number, Amendments())
         key = (stream, event.fill_no)
-        amended.fees.setdefault(key, {})[event.commission_currency] = event.commission
+        fee = event.commission, event.ts_event
+        amended.fees.setdefault(key, {})[event.commission_currency] = fee
+        if key in amended.void:
+            amended.void[key].add(event.commission_currency)
         moves_qty = (
             position.contract is Contract.SPOT
             and event.commission_currency == position.base_currency
@@ -323,19 +358,54 @@ class PositionBook:
     ) -> None:
         """Fold the *records* of position *number* into *holding*, as its fills stand now."""
         holding.reset()
-        for record in records:
+        for record in _around_splits(records, holding.instrument_id, number):
             event = record.event
             if isinstance(event, InstrumentSplit):
-                if event.instrument_id == holding.instrument_id and number < record.seq:
-                    holding.split(event.numerator, event.denominator)
-            elif record.position != number:
-                continue
+                holding.split(event.numerator, event.denominator)
             elif isinstance(event, (OrderFilled, FillInferred)):
                 self._trade(holding, number, record.stream, event)
             elif isinstance(event, CashMoved):
                 holding.receive(event.currency, event.amount)
             elif isinstance(event, PositionAdjusted):
                 holding.shift(event.adjusted_qty, event.px)
+
+
+def _around_splits(
+    records: Iterable[_Recorded], instrument_id: str, number: int
+) -> Iterable[_Recorded]:
+    """Return the records of one position and its instrument's splits, each on its side of them.
+
+    The others stay in sequence among themselves.  At the instant of a split the new units count
+    already.  What has no time stands where it was recorded.
+    """
+    kept = [
+        record
+        for record in records
+        if record.position == number or _is_split(record.event, instrument_id)
+    ]
+    splits = sorted(
+        (record.event.ts_event, record.seq)
+        for record in kept
+        if isinstance(record.event, InstrumentSplit) and record.event.ts_event is not None
+    )
+    if not splits:
+        return kept
+    times = [ts for ts, _ in splits]
+
+    def place(record: _Recorded) -> tuple[int, int, int]:
+        """Return how many splits come first, then what stands between two of them in order."""
+        ts, seq = record.event.ts_event, record.seq
+        if isinstance(record.event, InstrumentSplit) and ts is not None:
+            return splits.index((ts, seq)), 1, 0
+        if ts is None:
+            return sum(split_seq < seq for _, split_seq in splits), 0, seq
+        return bisect_right(times, ts), 0, seq
+
+    return sorted(kept, key=place)
+
+
+def _is_split(event: Event, instrument_id: str) -> bool:
+    return isinstance(event, InstrumentSplit) and event.instrument_id == instrument_id
 
 
 def _amendments_state(amended: Amendments) -> dict[str, Any]:
@@ -348,10 +418,10 @@ def _amendments_state(amended: Amendments) -> dict[str, Any]:
             for key, pieces in sorted(amended.pieces.items())
         ],
         "fees": [
-            [*key, {currency: text(fee) for currency, fee in sorted(fees.items())}]
+            [*key, {currency: [text(fee), ts] for currency, (fee, ts) in sorted(fees.items())}]
             for key, fees in sorted(amended.fees.items())
         ],
-        "void": [list(key) for key in sorted(amended.void)],
+        "void": [[*key, sorted(kept)] for key, kept in sorted(amended.void.items())],
     }
 
 
@@ -367,11 +437,25 @@ def _amendments_of(state: Mapping[str, Any]) -> Amendments | None:
             for stream, fill_no, pieces in state["pieces"]
         },
         fees={
-            (stream, fill_no): {currency: Decimal(fee) for currency, fee in fees.items()}
+            (stream, fill_no): {
+                currency: (Decimal(fee), ts) for currency, (fee, ts) in fees.items()
+            }
             for stream, fill_no, fees in state["fees"]
         },
-        void={(stream, fill_no) for stream, fill_no in state["void"]},
+        void={(stream, fill_no): set(kept) for stream, fill_no, kept in state["void"]},
     )
+
+
+def _fees(event: OrderFilled, key: FillKey, amended: Amendments | None) -> dict[str, Decimal]:
+    """Return what a fill costs now, by currency."""
+    fees: dict[str, Decimal] = {}
+    if event.commission is not None:
+        fees[event.commission_currency or "UNKNOWN"] = event.commission
+    if amended is not None:
+        fees |= {currency: fee for currency, (fee, _) in amended.fees.get(key, {}).items()}
+        if key in amended.void:
+            return {currency: fees[currency] for currency in sorted(amended.void[key])}
+    return fees
 
 
 def _stands_elsewhere(

@@ -19,9 +19,9 @@ from fillbook.core.exact import (
     EXACT,
     PX_SCALE,
     QTY_SCALE,
-    divided,
     nearest,
     plain,
+    rounded,
     unscaled,
 )
 from fillbook.core.holdings import Holding, PositionView, average_px, split_qty, value_at
@@ -115,10 +115,8 @@ class Position(Holding):
             if k != 1 or self._is_rounded:
                 self._coarsen()
         else:
-            released, rest = divmod(self._basis * qty, held)
-            if rest:
-                released = self._rounded_share(self._basis * qty, held)
-            self._basis += released
+            kept = self._basis_share(-qty, held)
+            self._basis -= kept
 
     def trade_exact(self, qty: Decimal, px: Decimal | None) -> None:
         """Book a trade of signed *qty* at *px*, None where unknown; any finite value."""
@@ -333,20 +331,27 @@ class Position(Holding):
         is, should that be coarser), with the units made finer for it.
         """
         amount = self._basis * part
-        share, rest = divmod(amount, whole)
-        return self._rounded_share(amount, whole) if rest else share
+        below = abs(whole)
+        share, rest = divmod(abs(amount), below)
+        if rest:
+            share = self._rounded_share(share, rest, below)
+        return share if (amount < 0) is (whole < 0) else -share
 
-    def _rounded_share(self, amount: int, whole: int) -> int:
-        """Return amount / whole where that is no whole number of money units."""
-        share, places = divided(amount, whole)
+    def _rounded_share(self, share: int, rest: int, below: int) -> int:
+        """Return share + rest / below, which is no whole number of money units; all >= 0."""
+        near, places = rounded(share, rest, below)
+        if not places:
+            self._is_rounded = True
+            return near
         finer: int = 10**places
-        if finer > 1 and self._k * finer > FINEST:
+        amount = share * below + rest
+        if self._k * finer > FINEST:
             finer = max(1, FINEST // self._k)
-            share = nearest(amount * finer, whole)
-        self._is_rounded = self._is_rounded or share * whole != amount * finer
+            near = nearest(amount * finer, below)
+        self._is_rounded = self._is_rounded or near * below != amount * finer
         if finer > 1:
             self._refine(finer)
-        return share
+        return near
 
     def _refine(self, finer: int) -> None:
         """Make the money unit finer by a power of ten."""

@@ -7,6 +7,7 @@ The result is the book that `Book.apply` builds record by record.
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from fillbook.core.book import Book, History, Recorded
@@ -42,26 +43,25 @@ def replay(
     """
     codes = {status: code for code, status in statuses.items()}
     steps = _plain_steps(book.machine, codes)
-    is_closing = [False] * len(steps)
-    for status in CLOSED:
-        is_closing[codes[status]] = True
     initial = codes[INITIAL]
     orders = {stream: codes[status] for stream, status in book.open.items()}
     positions = book.positions
     known, stale = positions.by_number, positions.stale_numbers
-    seq = book.seq
+    seq = before = book.seq
     for seq, op, stream, code, number, qty, px, fee, currency in rows:
         if code is not None:
             old = orders.get(stream)
-            if old is None:  # it is new, or was closed and speaks again
-                old = initial if stream == seq else codes[_status_before(history, stream, seq)]
-            if code != old and not steps[old][code]:
-                order = _Status(statuses[old])
-                book.machine.move(order, statuses[code])
-            if is_closing[code]:
-                orders.pop(stream, None)
-            else:
-                orders[stream] = code
+            if old != code:  # an order that is open and stays as it is needs nothing
+                if old is None:  # it is new, or was closed and speaks again
+                    old = initial if stream == seq else codes[_status_before(history, stream, seq)]
+                is_plain, closes = steps[old][code]
+                if not is_plain:
+                    order = _Status(statuses[old])
+                    book.machine.move(order, statuses[code])
+                if closes:
+                    orders.pop(stream, None)
+                else:
+                    orders[stream] = code
         if op == 1:
             position = known.get(number)
             if position is None:
@@ -76,23 +76,32 @@ def replay(
                     position.charge_units(currency, fee)
                 else:
                     position.charge(currency or "UNKNOWN", unscaled(fee), unscaled(px))
-        elif op == 2 and code is not None:
-            positions.apply(seq, stream, number, history.record(seq).event)
         elif code is None:
             book.apply_other(history.record(seq))
+        elif op == 2:
+            positions.apply(seq, stream, number, history.record(seq).event)
     book.control.sent(history.find_client_order)
+    if seq != before:
+        positions.stale_where_split()
     book.seq = seq
     book.open = {stream: statuses[code] for stream, code in sorted(orders.items())}
 
 
-def _plain_steps(machine: Lifecycle, codes: Mapping[OrderStatus, int]) -> list[list[bool]]:
-    """Return for each pair of codes whether the machine's table alone answers for the step."""
+def _plain_steps(
+    machine: Lifecycle, codes: Mapping[OrderStatus, int]
+) -> list[list[tuple[bool, bool]]]:
+    """Return for each pair of codes (whether it is a plain step, whether the order is closed then).
+
+    A step is plain where it leads nowhere, or where the machine's table alone answers for it.
+    """
     events: dict[str, Any] = dict(machine.events)
     size = max(codes.values()) + 1
-    steps = [[False] * size for _ in range(size)]
+    steps = [[(False, False)] * size for _ in range(size)]
     for new, name in TRIGGERS.items():
-        for old, target in events[name].plain.items():
-            steps[codes[old]][codes[new]] = target is new
+        plain = events[name].plain
+        for old in TRIGGERS:
+            is_plain = old is new or plain.get(old) is new
+            steps[codes[old]][codes[new]] = is_plain, new in CLOSED
     return steps
 
 
@@ -111,6 +120,8 @@ def book_state(book: Book) -> dict[str, Any]:
         "seq": book.seq,
         "open": {str(stream): str(status) for stream, status in sorted(book.open.items())},
         "context": sorted([*book.context.values(), *book.control.since.values()]),
+        "splits": {key: str(reach) for key, reach in sorted(book.splits.items())},
+        "last_splits": dict(sorted(book.positions.last_splits.items())),
         "positions": book.positions.state(),
         "agreement": book.agreement.state(),
     }
@@ -121,7 +132,9 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
     book = Book(history)
     for seq in state["context"]:
         book.apply_other(history.record(seq))
+    book.splits = {key: Decimal(reach) for key, reach in state["splits"].items()}
     book.positions.restore(state["positions"])
+    book.positions.last_splits = dict(state["last_splits"])
     last_seq = state["agreement"]["last_seq"]
     last = history.record(last_seq).event if last_seq else None
     book.agreement.restore(state["agreement"], last)

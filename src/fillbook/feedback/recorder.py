@@ -41,6 +41,7 @@ from fillbook.core.events import (
     PositionReported,
 )
 from fillbook.core.exact import plain
+from fillbook.core.holdings import FARTHEST_SPLITS
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
@@ -374,15 +375,19 @@ class Recorder:
         if report.ts_event is not None:
             ratio = f"{plain(report.numerator)}/{plain(report.denominator)}"
             key = f"split:{report.instrument_id}:{ratio}:{report.ts_event}"
-        return self._append_once(
-            key,
-            InstrumentSplit(
-                instrument_id=report.instrument_id,
-                numerator=report.numerator,
-                denominator=report.denominator,
-                **_times(report),
-            ),
+        event = InstrumentSplit(
+            instrument_id=report.instrument_id,
+            numerator=report.numerator,
+            denominator=report.denominator,
+            **_times(report),
         )
+        known = key is not None and self._is_known(key)
+        if not known and self.book.reach_with(event) > FARTHEST_SPLITS:
+            return self._set_aside(
+                f"numerator and denominator: with the earlier splits of {report.instrument_id!r} "
+                "quantities would move by a factor of more than 1e60; check the ratio and the times"
+            )
+        return self._append_once(key, event)
 
     def _cash(self, report: CashReport) -> Judgement:
         key = None

@@ -369,7 +369,10 @@ class Tracker:
             elif call in self.recovery.waits_for:  # a question that is refused tells nothing
                 self.recovery.ask_again(call, _in_words(error), now)
             if call.purpose in ("task", "look") and not was_over:
-                work.task.failed(call, _in_words(error), now)
+                if is_unknown:  # that is an answer
+                    work.task.answered(call, (), now)
+                else:
+                    work.task.failed(call, _in_words(error), now)
             return
         if was_over:
             return
@@ -409,7 +412,7 @@ class Tracker:
         for watch in [w for w in work.watches.values() if w.ask_ns <= now]:
             self.questions.ask(watch, now)
         self.early.read_again(now)
-        if self.recovery.is_recovered and not work.is_stopping:
+        if work.line.is_up and not work.is_stopping:
             work.task.tick(now)
             self.recovery.open_if_ready(now)
         self._tend(now)

@@ -6,16 +6,18 @@ by*: by the venue's time, with all we know now (or up to a seq), each fill in it
 figures it had then.  Corrections never erase what was believed before them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
+from typing import Literal
 
-from attrs import define, frozen
+from attrs import define
 
 from fillbook.core.book import Book
 from fillbook.core.events import (
     CashMoved,
+    InstrumentDefined,
     InstrumentMarked,
     InstrumentSplit,
     OrderCancelRequested,
@@ -26,14 +28,21 @@ from fillbook.core.events import (
 from fillbook.core.exact import EXACT
 from fillbook.core.folding import apply_states, fold_order, open_order
 from fillbook.core.holdings import PositionView
+from fillbook.core.lifecycle import Lifecycle
+from fillbook.core.lots import LotBook
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.positions import Position
 from fillbook.core.values import Contract, Flag
+from fillbook.forensics.venue_time import Move, fill_stories, other_move, time_of, trade
 from fillbook.log.port import LEDGER_STREAM, Reader, Record
 
-__all__ = ["Moment", "happened_by", "known_seq", "orders_upto"]
+__all__ = ["Method", "Moment", "happened_by", "known_seq", "orders_upto"]
 
+Method = Literal["average", "fifo", "lifo"]
+"""How a closing fill finds what it closes."""
+
+_OTHERS = (CashMoved, InstrumentMarked, InstrumentSplit, PositionAdjusted)
 _REQUESTS = {each.type for each in (OrderSubmitted, OrderCancelRequested, OrderReplaceRequested)}
 
 
@@ -80,15 +89,6 @@ def orders_upto(reader: Reader, book: Book, upto: int | None = None) -> Iterator
         yield order
 
 
-@frozen
-class _Entry:
-    """One thing that moved a position: a trade, a fee, a split, cash or an adjustment."""
-
-    ts: int
-    seq: int
-    move: Callable[[Position], None]
-
-
 @define
 class Moment:
     """What had happened by a time.
@@ -102,154 +102,116 @@ class Moment:
     positions: list[PositionView]
 
 
+_Moves = dict[tuple[str, str], list[Move]]
+"""What moved each position, by account and instrument."""
+
+
 def happened_by(
-    reader: Reader, book: Book, ts: int, *, upto: int | None = None, marks: dict[str, Decimal]
+    reader: Reader,
+    book: Book,
+    ts: int,
+    *,
+    upto: int | None = None,
+    marks: dict[str, Decimal],
+    method: Method = "average",
 ) -> Moment:
     """Return orders and positions as they had happened by *ts* (ns), as far as seq *upto* knows.
 
-    What carries no venue time counts from when it was recorded.  *book* is the fold up to *upto*.
+    `venue_time` says in what order.  *book* is the fold up to *upto*.
     """
-    entries: dict[tuple[str, str], list[_Entry]] = {}
+    moves: _Moves = {}
     orders = []
     for stream, records in groupby(reader.order_records(upto), attrgetter("stream")):
-        order = _order_at(stream, records, ts, entries)
+        order = _order_at(stream, records, ts, book.machine, moves)
         if order is not None:
             orders.append(order)
-    _other_entries(reader, ts, upto, entries)
-    marks = _marks_at(reader, book, ts, upto) | marks
+    splits, told = _other_moves(reader, ts, upto, moves)
+    marks = told | marks
     views = []
     for position in book.positions.all():
-        key = (position.account_id, position.instrument_id)
-        moved = sorted(entries.get(key, []), key=lambda entry: (entry.ts, entry.seq))
+        moved = moves.get((position.account_id, position.instrument_id))
         if not moved:
             continue
         definition = book.instruments.get(position.instrument_id)
-        twin = Position(
-            position.number,
-            position.account_id,
-            position.instrument_id,
-            Contract.LINEAR if definition is None else definition.contract,
-            None if definition is None else definition.base_currency,
-        )
-        for entry in moved:
-            entry.move(twin)
+        twin = _empty(position, definition, method)
+        moved += splits.get(position.instrument_id, ())
+        for move in sorted(moved, key=lambda move: move.place):
+            move.apply(twin)
         views.append(twin.view(definition, marks.get(position.instrument_id)))
     return Moment(orders, views)
 
 
+def _empty(
+    position: Position, definition: InstrumentDefined | None, method: Method
+) -> Position | LotBook:
+    """Return a position in the same, never traded."""
+    contract = Contract.LINEAR if definition is None else definition.contract
+    base_currency = None if definition is None else definition.base_currency
+    whose = position.account_id, position.instrument_id
+    if method == "average":
+        return Position(position.number, *whose, contract, base_currency)
+    return LotBook(method, *whose, contract, base_currency)
+
+
 def _order_at(
-    stream: int, records: Iterable[Record], ts: int, entries: dict[tuple[str, str], list[_Entry]]
+    stream: int, records: Iterable[Record], ts: int, machine: Lifecycle, moves: _Moves
 ) -> Order | None:
     """Return an order as of *ts* by the venue's clock, and note what its fills moved by then."""
-    timed: list[tuple[int, int, OrderEvent]] = []
-    known: Order | None = None
-    seqs: dict[int, tuple[int, int]] = {}
-    machine = Book().machine
+    timed: list[tuple[int, OrderEvent]] = []
     for record in records:
         event = record.event
         assert isinstance(event, OrderEvent)
-        if known is None:
-            known = open_order(stream, event)
-        before = len(known.fills)
+        timed.append((time_of(record), event))
+    known = open_order(stream, timed[0][1])
+
+    def fold(event: OrderEvent) -> Order:
         fold_order(known, event, machine)
-        when = event.ts_event if event.ts_event is not None else record.ts_recorded
-        if len(known.fills) > before:
-            seqs[len(known.fills)] = (when, record.seq)
-        timed.append((when, record.seq, event))
-    assert known is not None
-    past = [event for when, _, event in sorted(timed, key=lambda each: each[:2]) if when <= ts]
+        return known
+
+    stories = fill_stories(timed, fold)
+    past = [event for when, event in sorted(timed, key=itemgetter(0)) if when <= ts]
     if not past:
         return None
     order = open_order(stream, past[0])
     for event in past:
         apply_states(order, event)
-    for fill_no, fill in known.fills.items():
-        when, seq = seqs[fill_no]
-        qty = fill.qty if fill.is_inferred else fill.qty_at(ts)
-        if when > ts or not qty:
+    for story in stories.values():
+        if story.ts > ts:
             continue
-        px = fill.px_at(ts)
-        order.standing.add(qty, px)
-        if fill.is_inferred and Flag.INFERRED not in order.flags:
+        move = trade(story, order.sign, ts)
+        if move is not None:
+            moves.setdefault((order.account_id, order.instrument_id), []).append(move)
+        qty, px = story.order_figures_at(ts)
+        if qty or not story.is_inferred:  # one that was busted since proves the order's arrival too
+            order.standing.add(qty, px)
+        if qty and story.is_inferred and Flag.INFERRED not in order.flags:
             order.flags.append(Flag.INFERRED)
-        for currency, fee in fill.commissions.items():
+        for currency, fee in story.fees_at(ts).items():
             paid = order.commissions.get(currency, Decimal(0))
             order.commissions[currency] = EXACT.add(paid, fee)
-        key = (order.account_id, order.instrument_id)
-        signed = qty if order.sign > 0 else qty.copy_negate()
-        entries.setdefault(key, []).append(
-            _Entry(when, seq, _trade(signed, px, dict(fill.commissions)))
-        )
     order.order_status = order.standing.status()
     order.ts_closed = order.ts_closed if order.is_closed else None
     return order
 
 
-def _trade(
-    qty: Decimal, px: Decimal | None, fees: dict[str, Decimal]
-) -> Callable[[Position], None]:
-    def move(position: Position) -> None:
-        position.trade_exact(qty, px)
-        for currency, fee in fees.items():
-            position.charge(currency, fee, px)
-
-    return move
-
-
-def _other_entries(
-    reader: Reader, ts: int, upto: int | None, entries: dict[tuple[str, str], list[_Entry]]
-) -> None:
-    """Note the splits, the cash and the adjustments that had happened by *ts*."""
-    for row in reader.rows(upto=upto):
-        seq, op, status = row[0], row[1], row[3]
-        if op != 2 or status is not None:
+def _other_moves(
+    reader: Reader, ts: int, upto: int | None, moves: _Moves
+) -> tuple[dict[str, list[Move]], dict[str, Decimal]]:
+    """Note the cash and the adjustments by *ts*; return splits and last prices by instrument."""
+    splits: dict[str, list[Move]] = {}
+    prices: dict[str, tuple[int, Decimal]] = {}
+    for record in reader.records_of(_OTHERS, upto):
+        event, when = record.event, time_of(record)
+        if when > ts:
             continue
-        for record in reader.records(after=seq - 1, upto=seq):
-            event = record.event
-            when = record.ts_recorded if event.ts_event is None else event.ts_event
-            if when > ts:
-                continue
-            if isinstance(event, CashMoved):
-                entries.setdefault((event.account_id, event.instrument_id), []).append(
-                    _Entry(when, seq, _receive(event))
-                )
-            elif isinstance(event, PositionAdjusted):
-                entries.setdefault((event.account_id, event.instrument_id), []).append(
-                    _Entry(when, seq, _shift(event))
-                )
-            elif isinstance(event, InstrumentSplit):
-                for key in entries:
-                    if key[1] == event.instrument_id:
-                        entries[key].append(_Entry(when, seq, _split(event)))
-
-
-def _marks_at(reader: Reader, book: Book, ts: int, upto: int | None) -> dict[str, Decimal]:
-    """Return the last price of each instrument by *ts*."""
-    if not book.marks:
-        return {}
-    found: dict[str, tuple[int, Decimal]] = {}
-    for row in reader.rows(upto=upto):
-        seq, op, stream, status = row[:4]
-        if op != 3 or status is not None or stream == LEDGER_STREAM:
+        if isinstance(event, InstrumentMarked):
+            if when >= prices.get(event.instrument_id, (when,))[0]:
+                prices[event.instrument_id] = when, event.px
             continue
-        for record in reader.records(after=seq - 1, upto=seq):
-            if record.type != InstrumentMarked.type:
-                continue
-            event = record.event
-            assert isinstance(event, InstrumentMarked)
-            when = record.ts_recorded if event.ts_event is None else event.ts_event
-            if when <= ts and when >= found.get(event.instrument_id, (when,))[0]:
-                found[event.instrument_id] = when, event.px
-    return {instrument_id: px for instrument_id, (_, px) in found.items()}
-
-
-def _receive(event: CashMoved) -> Callable[[Position], None]:
-    return lambda position: position.receive(event.currency, event.amount)
-
-
-def _shift(event: PositionAdjusted) -> Callable[[Position], None]:
-    return lambda position: position.shift(event.adjusted_qty, event.px)
-
-
-def _split(event: InstrumentSplit) -> Callable[[Position], None]:
-    return lambda position: position.split(event.numerator, event.denominator)
+        move = other_move(event, when)
+        assert move is not None, event
+        if isinstance(event, InstrumentSplit):
+            splits.setdefault(event.instrument_id, []).append(move)
+        elif isinstance(event, (CashMoved, PositionAdjusted)):
+            moves.setdefault((event.account_id, event.instrument_id), []).append(move)
+    return splits, {instrument_id: px for instrument_id, (_, px) in prices.items()}

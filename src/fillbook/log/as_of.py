@@ -6,8 +6,9 @@ every answer is held against the seq that was fixed at the start.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from fillbook.core.events import Event
 from fillbook.log.columns import OP_BODY
 from fillbook.log.port import Head, Raw, Reader, Record, Row, Run
 
@@ -69,6 +70,10 @@ class AsOf:
     def order_records(self, upto: int | None = None) -> Iterator[Record]:
         """Yield the records of all orders, one after the other; see `Reader.order_records`."""
         return self._base.order_records(self._end(upto))
+
+    def records_of(self, kinds: Sequence[type[Event]], upto: int | None = None) -> Iterator[Record]:
+        """Yield the records of these types; see `Reader.records_of`."""
+        return self._base.records_of(kinds, self._end(upto))
 
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the columns that the fast fold needs; see `port.Row`."""

@@ -153,15 +153,18 @@ def _refuse(name: str, value: object) -> NoReturn:
 
 
 _TEXT_OF_KIND = {
-    "str": ("str", "{text(v)}"),
-    "int": ("int", "{v}"),
-    "bool": ("bool", "{'true' if v else 'false'}"),
-    "amount": ("Decimal", '"{t}"'),
-    "enum": ("of_{name}", '"{v._value_}"'),
-    "texts": ("tuple", "{'[]' if v == () else texts(v)}"),
-    "nested": ("tuple", "{'[]' if v == () else nested(v, of_{name})}"),
+    "str": ("str", "{text($)}"),
+    "int": ("int", "{$}"),
+    "bool": ("bool", "{'true' if $ else 'false'}"),
+    "amount": ("Decimal", '"{$}"'),
+    "enum": ("of_{name}", '"{$._value_}"'),
+    "texts": ("tuple", "{'[]' if $ == () else texts($)}"),
+    "nested": ("tuple", "{'[]' if $ == () else nested($, of_{name})}"),
 }
-"""Of each kind: the class that a value must have, exactly, and the text as part of an f-string."""
+"""Of each kind: the class that a value must have, exactly, and the text as part of an f-string.
+
+``$`` is the variable that holds the value, of an amount its plain text.
+"""
 
 
 def _make_encoder(cls: type[Any]) -> Callable[[Any], str]:
@@ -180,7 +183,7 @@ def _make_encoder(cls: type[Any]) -> Callable[[Any], str]:
         namespace[f"of_{name}"] = _make_encoder(kind.of) if kind.name == "nested" else kind.of
         of, text = (part.replace("{name}", name) for part in _TEXT_OF_KIND[kind.name])
         lines.append(f"v = e.{name}")
-        ready = []
+        ready, held = [], "v"
         if kind.name == "amount":
             # Most are in plain form already, and to ask a cache would mean to hash a Decimal.
             ready = [
@@ -188,8 +191,10 @@ def _make_encoder(cls: type[Any]) -> Callable[[Any], str]:
                 "if not t.isdigit() and (t[-1] not in '123456789' or 'E' in t or 'N' in t):",
                 "    t = amount(v)",
             ]
+            held = "t"
         # Until the first key that is always there the comma follows, from then on it leads.
         if may_be_left_out:
+            text = text.replace("$", held)
             pair = f',"{name}":{text}' if seen_required else f'"{name}":{text},'
             lines.append(f"if v is None: f_{name} = ''")
             lines.append(f"elif v.__class__ is {of}:")
@@ -198,8 +203,9 @@ def _make_encoder(cls: type[Any]) -> Callable[[Any], str]:
             template += f"{{f_{name}}}"
         else:
             lines.append(f"if v.__class__ is not {of}: refuse('{name}', v)")
-            lines += [*ready, f"f_{name} = f'''{text}'''"]
-            template += f'{"," if seen_required else ""}"{name}":{{f_{name}}}'
+            lines += [*ready, f"f_{name} = {held}"]
+            text = text.replace("$", f"f_{name}")  # in its place: no string made between
+            template += f'{"," if seen_required else ""}"{name}":{text}'
             seen_required = True
     if not seen_required:
         raise TypeError(f"{cls.__name__}: no field is always there")

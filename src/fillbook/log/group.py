@@ -95,7 +95,9 @@ class Group:
             with self._lock:
                 if len(requests) > 1:
                     self._let_go(requests[1:])
-                self._pass_on()
+                self._has_leader = False
+                if self._waiting:
+                    self._pass_on()
 
     def _let_go(self, others: list[Request]) -> None:
         """Wake those that are settled, queue the others again; the caller holds the lock."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from attrs import define, field
 
+from fillbook.core.events import Event
 from fillbook.log.as_of import AsOf, instrument_of, is_of_instrument
 from fillbook.log.port import LEDGER_STREAM, Draft, Head, Raw, Reader, Record, Row, Run
 from fillbook.log.staging import Lookup, Prepared, Stage, prepare
@@ -237,6 +238,15 @@ class OverlayLog:
         self._must_be_open()
         later = self._kept.by_stream.get(stream)
         return later[-1].version if later else self._base.stream_version(stream)
+
+    def records_of(self, kinds: Sequence[type[Event]], upto: int | None = None) -> Iterator[Record]:
+        """Yield the records of these types; see `Reader.records_of`."""
+        self._must_be_open()
+        names = {kind.type for kind in kinds}
+        yield from self._base.records_of(kinds, upto)
+        for record in self._kept.records:
+            if record.type in names and (upto is None or record.seq <= upto):
+                yield record
 
     def imports(self) -> Iterator[Record]:
         """Yield the `import.progressed` records."""

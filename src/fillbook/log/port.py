@@ -211,6 +211,10 @@ class Reader(Protocol):
         """
         ...
 
+    def records_of(self, kinds: Sequence[type[Event]], upto: int | None = None) -> Iterator[Record]:
+        """Yield the records of these types, all versions, with ``seq <= upto``, in order of seq."""
+        ...
+
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the columns that the fast fold needs, in the order of seq."""
         ...

@@ -152,7 +152,8 @@ class SqliteLog(Queries):
 
     def append(self, drafts: Sequence[Draft], *, feedback: bool = False) -> list[Record]:
         """Append *drafts*, all of them or none; see `Log.append`."""
-        self._must_be_usable()
+        if self._is_forked or self._is_closed or self._batching is not None:
+            self._must_be_usable()
         if not drafts:
             return []
         prepared = [prepare(draft, self._new_salt) for draft in drafts]

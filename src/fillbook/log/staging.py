@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from fillbook.core.events import Event
 from fillbook.errors import AppendRefused, IdempotencyConflict, VersionConflict
 from fillbook.log.chain import (
     RAW_KEPT,
@@ -133,7 +134,7 @@ class Stage:
     _versions: dict[int, int] = field(factory=dict)
     _keys: dict[str, Record] = field(factory=dict)
     _client_orders: dict[str, int] = field(factory=dict)
-    _types: dict[str, bytes] = field(factory=dict)
+    _kinds: dict[type[Event], tuple[str, int, bool, bytes]] = field(factory=dict)
 
     def add(self, drafts: Sequence[Prepared], ts_recorded: int, mono_ns: int) -> list[Record]:
         """Stage *drafts* together and return their records; where one is refused, none is staged.
@@ -169,30 +170,47 @@ class Stage:
         self._back_to(head, 0, 0)
         self._versions.clear()
 
+    def _first_with_key(self, draft: Draft, *, is_careful: bool) -> Record | None:
+        """Return what was appended under the draft's key, None where nothing was, or it has none.
+
+        Raises `IdempotencyConflict` where that was something else.
+        """
+        key = draft.idempotency_key
+        if key is None:
+            return None
+        first = self._keys.get(key)
+        if first is None and is_careful and self.may_hold(key):
+            first = self.lookup.by_key(key)
+        if first is not None and first.input_hash != draft.input_hash:
+            raise IdempotencyConflict(key, first.seq)
+        return first
+
     def _add(
         self, prepared: Prepared, done: list[Record], ts_recorded: int, mono_ns: int
     ) -> Record:
         draft = prepared.draft
         event = draft.event
         if draft.idempotency_key is not None:
-            first = self._keys.get(draft.idempotency_key)
-            if first is None and self.is_careful and self.may_hold(draft.idempotency_key):
-                first = self.lookup.by_key(draft.idempotency_key)
+            first = self._first_with_key(draft, is_careful=self.is_careful)
             if first is not None:
-                if first.input_hash != draft.input_hash:
-                    raise IdempotencyConflict(draft.idempotency_key, first.seq)
                 return first
-        seq = self.head.seq + 1
+        last_seq, last_hash = self.head
+        seq = last_seq + 1
         stream, version = draft.stream, 0
         if stream is None:
             stream = seq
         else:
             if stream < 0:
                 stream = _earlier(stream, done).stream
-            version = self._version_of(stream)
+            known_version = self._versions.get(stream)
+            version = self.lookup.version_of(stream) if known_version is None else known_version
             if version == 0 and stream != 0:
                 raise AppendRefused(f"there is no stream {stream}")
         if draft.expected_version is not None and draft.expected_version != version:
+            # A repeated draft finds its stream moved on, by itself: that is no conflict.
+            first = self._first_with_key(draft, is_careful=True)
+            if first is not None:
+                return first
             raise VersionConflict(stream, draft.expected_version, version)
         client_order_id = draft.client_order_id
         if client_order_id is not None:
@@ -211,19 +229,20 @@ class Stage:
             position = seq
         elif position is not None and position < 0:
             position = _earlier(position, done).position
-        type_and_run = self._types.get(event.type)
-        if type_and_run is None:
-            type_and_run = hashed_type_and_run(event.type, self.run_id, self.boot_id)
-            self._types[event.type] = type_and_run
+        kind = self._kinds.get(event.__class__)
+        if kind is None:
+            kind = self._kinds[event.__class__] = self._kind_of(event)
+        type_, type_version, is_newest, type_and_run = kind
+        ts_event, ts_received = event.ts_event, event.ts_received
         hashed = event_hash(
             self.ledger_id,
-            self.head.event_hash,
+            last_hash,
             seq,
             stream,
             version,
-            event.version,
-            event.ts_event,
-            event.ts_received,
+            type_version,
+            ts_event,
+            ts_received,
             ts_recorded,
             mono_ns,
             self.epoch,
@@ -244,10 +263,10 @@ class Stage:
             fee_currency,
             fill_no,
             version,
-            event.type,
-            event.version,
-            event.ts_event,
-            event.ts_received,
+            type_,
+            type_version,
+            ts_event,
+            ts_received,
             ts_recorded,
             mono_ns,
             self.epoch,
@@ -262,8 +281,7 @@ class Stage:
             hashed,
             prepared.body,
         )
-        decoded = None if (event.type, event.version) in UPCASTERS else event
-        record = Record(*row, decoded)
+        record = Record(*row, event if is_newest else None)
         self.rows.append(row)
         self.records.append(record)
         if prepared.raw is not None:
@@ -280,9 +298,11 @@ class Stage:
         self.head = Head(seq, hashed)
         return record
 
-    def _version_of(self, stream: int) -> int:
-        version = self._versions.get(stream)
-        return self.lookup.version_of(stream) if version is None else version
+    def _kind_of(self, event: Event) -> tuple[str, int, bool, bytes]:
+        """Return what is the same for all events of a class: names, newest or not, for the hash."""
+        is_newest = (event.type, event.version) not in UPCASTERS
+        hashed = hashed_type_and_run(event.type, self.run_id, self.boot_id)
+        return event.type, event.version, is_newest, hashed
 
     def _back_to(self, head: Head, record_count: int, raw_count: int) -> None:
         for record in self.records[record_count:]:

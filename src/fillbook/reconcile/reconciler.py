@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from fillbook.brokers.port import Message
 from fillbook.core.agreement import Key
 from fillbook.reconcile.desk import Desk, Question
-from fillbook.reconcile.policies import Policies
+from fillbook.reconcile.policies import Policies, Size
 from fillbook.reconcile.run import SECOND, Patience, Run, Wish
 
 __all__ = ["Reconciler", "Rhythm"]
@@ -52,6 +52,7 @@ class Reconciler:
         self._patience = patience
         self._rhythm = rhythm
         self._next_ns: int | None = None
+        self._is_begun = False
         self._unsettled: dict[Key, int] = {}
         self._wanted: deque[tuple[int, Wish, Desk]] = deque()
         self._wanted_count = 0
@@ -64,7 +65,7 @@ class Reconciler:
         """Begin, or begin again after the line was lost; trading waits where that is wanted."""
         if not self._desk.capabilities.has_positions:
             return
-        self._next_ns = now
+        self._next_ns, self._is_begun = now, True
         if self._rhythm.at_start:
             self.is_ready = False
             self._start(Wish(cause="START"), self._desk, 0, now)
@@ -72,7 +73,7 @@ class Reconciler:
             self._next_ns = None
 
     def want(self, wish: Wish, now: int, desk: Desk | None = None) -> int:
-        """Have a run made as soon as none is under way; return its number.
+        """Have a run made as soon as none is under way and the broker is there; return its number.
 
         With *desk* it works on that and not on the robot's book: a dry run.
         """
@@ -91,7 +92,9 @@ class Reconciler:
         return waits or number in self._results or (self.run is not None and self._number == number)
 
     def tick(self, now: int) -> None:
-        """Do what time asks for."""
+        """Do what time asks for; between `line_lost` and `begin` that is nothing."""
+        if not self._is_begun:
+            return
         if self.run is not None:
             self._do(lambda run: run.tick(now), now)
         if self.run is None and self._wanted:
@@ -106,13 +109,13 @@ class Reconciler:
         """Return when `tick` has something to do next; None where nothing is planned."""
         if self.run is not None:
             return self.run.due_ns()
-        return self._next_ns
+        return 0 if self._wanted and self._is_begun else self._next_ns
 
     def line_lost(self, problem: str, now: int) -> None:
         """Give up: the broker cannot be asked; `begin` comes when it can."""
         if self.run is not None:
             self._do(lambda run: run.abort(problem, now), now)
-        self._next_ns = None
+        self._next_ns, self._is_begun = None, False
 
     # ---- what the broker says
 
@@ -163,11 +166,13 @@ class Reconciler:
             large = any(
                 finding.why_waiting is not None
                 and finding.settlement is None
-                and finding.first.size == "CRITICAL"
+                and finding.left is not None
+                and finding.left.size is Size.CRITICAL
                 for finding in run.findings
             )
             self.is_ready = self.is_ready or not large
-        is_quiet = run.outcome in ("AGREED", "DIFFERS") and self.is_ready
+        is_changed = run.event is not None and run.event.adopted + run.event.restored > 0
+        is_quiet = run.outcome in ("AGREED", "DIFFERS") and self.is_ready and not is_changed
         interval_ns = self._rhythm.interval_ns
         if is_quiet:
             self._next_ns = None if interval_ns is None else now + interval_ns

@@ -148,8 +148,7 @@ class Run:
     _last: Reading | None = None
     _held_at_last: dict[Key, Decimal] = field(factory=dict)
     _first: dict[Key, Difference] = field(factory=dict)
-    _why: dict[Key, str | None] = field(factory=dict)
-    _counted: dict[Key, Difference] = field(factory=dict)
+    _seen: dict[Key, tuple[Difference, str | None]] = field(factory=dict)
     _asked: set[str] = field(factory=set)
     _is_explained: bool = False
     _unexplained_because: str | None = None
@@ -163,12 +162,14 @@ class Run:
     # ---- what goes in
 
     def begin(self) -> None:
-        """Ask for the positions, and for the cash where the broker tells it."""
+        """Ask for the cash where the broker tells it, then for the positions.
+
+        One after the other: a run that agrees is over with its first reading.
+        """
         self._start_seq = self.desk.book.seq
         self.earlier = self.desk.book.agreement.last
-        self._read()
-        if self.desk.capabilities.has_cash:
-            self.desk.ask("cash")
+        if not self.desk.capabilities.has_cash or not self.desk.ask("cash"):
+            self._read()
 
     def answered(self, kind: str, messages: Sequence[Message], started_ns: int, now: int) -> None:
         """Take an answer; what explains is in the book already."""
@@ -176,6 +177,7 @@ class Run:
             return
         if kind == "cash":
             self._count_cash(messages)
+            self._read()
         elif kind == "positions":
             try:
                 reading = read(messages, self.desk.account_ids, started_ns, now)
@@ -190,9 +192,11 @@ class Run:
 
     def failed(self, kind: str, problem: str, now: int) -> None:
         """Take note that a question has no answer: that says nothing about what is held."""
-        if self.stage == "OVER" or kind == "cash":
+        if self.stage == "OVER":
             return
-        if kind == "positions":
+        if kind == "cash":
+            self._read()
+        elif kind == "positions":
             self._put_off(f"the positions were not told: {problem}", now)
         elif kind in self._asked:
             self._asked.discard(kind)
@@ -243,8 +247,8 @@ class Run:
         for each in differences:
             self._first.setdefault(_key(each), each)
         waiting = {_key(each): self._why_waiting(each, reading) for each in differences}
-        self._last, self._why = reading, waiting
-        self._counted = {_key(each): each for each in differences if waiting[_key(each)] is None}
+        self._seen = {_key(each): (each, waiting[_key(each)]) for each in differences}
+        self._last = reading
         if not any(waiting.values()) or now >= self._deadline_ns():
             self._finish(differences, waiting, now)
         else:
@@ -331,19 +335,23 @@ class Run:
     def _give_up(self, now: int) -> None:
         """Close the run with what is known; where nothing was read, that nothing is."""
         if not self._is_read or self._last is None:
+            self._problem = self._problem or "the positions were not told in time"
             self._close("UNANSWERED", (), now)
             return
         differences = self._differences(self._last)
-        other = "it did not come to rest" if self._problem is None else self._problem
-        waiting = {_key(each): self._why_at_the_end(each, other) for each in differences}
-        self._finish(differences, waiting, now)
+        self._finish(differences, {_key(each): self._why_left(each) for each in differences}, now)
 
-    def _why_at_the_end(self, difference: Difference, other: str) -> str | None:
-        """Return why *difference* still does not count; one that never rests holds up no other."""
-        key = _key(difference)
-        if self._problem is None and self._counted.get(key) == difference:
-            return self.desk.under_way(*key)
-        return self._why.get(key) or other
+    def _why_left(self, difference: Difference) -> str | None:
+        """Return why *difference* does not count at the end of patience; None where it does.
+
+        What counted at the last reading still does: only others did not come to rest.
+        """
+        if self._problem is not None:
+            return self._problem
+        seen, why = self._seen.get(_key(difference), (None, None))
+        if seen != difference:
+            return why or "it did not come to rest"
+        return why or self.desk.under_way(*_key(difference))
 
     # ---- the end
 
@@ -376,13 +384,37 @@ class Run:
         return Case(
             instrument=self._instrument(name),
             mark=book.marks.get(name),
-            is_halted=book.control.halt_of(name) is not None,
-            unconfirmed_seq=book.agreement.unconfirmed.get(_key(difference), 0),
+            is_halted=self._is_halted(name),
+            unconfirmed_seq=self._unconfirmed_seq(_key(difference)),
             basis_seq=basis_seq,
             is_wanted=name in self.wish.adopt,
             ledger_id=self.desk.ledger_id,
             statement_sha256=self._last.sha256,
         )
+
+    def _unconfirmed_seq(self, key: Key) -> int:
+        """Return the seq of an adoption that no run found to agree since; 0 without any.
+
+        One that was traded back must be found to agree with those fills: an answer that is frozen
+        agreed before them, and would be traded against again and again.
+        """
+        book = self.desk.book
+        seq = book.agreement.unconfirmed.get(key, 0)
+        adopted_seq, client_order_id = book.agreement.restored.get(key, (0, ""))
+        order = book.find_order(client_order_id, None) if adopted_seq else None
+        if seq or order is None:
+            return seq
+        traded = [
+            each for each in self._moves(*key, self._point_seq()) if each.stream == order.stream
+        ]
+        is_open = bool(traded) and not book.agreement.confirms(key, traded[-1].seq)
+        return adopted_seq if is_open else 0
+
+    def _is_halted(self, instrument_id: str) -> bool:
+        """Tell whether a halt as wide and as strict as the policy's holds already."""
+        control = self.desk.book.control
+        halt = control.halts.get("") if self.policies.halt_all else control.halt_of(instrument_id)
+        return halt is not None and halt.level == "HALTED"
 
     def _settle(self, difference: Difference, basis_seq: int, now: int) -> Settlement:
         case = self._case(difference, basis_seq)

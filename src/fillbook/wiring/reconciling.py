@@ -147,8 +147,12 @@ def dry_desk(real: KeeperDesk) -> DryDesk:
 
     overlay = OverlayLog(real.keeper.log)
     history = LogHistory(overlay)
-    keeper = Keeper(overlay, lambda: fork_book(real.book, history), real.keeper.policy)
-    return DryDesk(keeper, real)
+    start = fork_book(real.book, history)  # the robot's own moves on meanwhile
+
+    def fold() -> Book:
+        return fork_book(start, history, overlay.records(after=start.seq))
+
+    return DryDesk(Keeper(overlay, fold, real.keeper.policy), real)
 
 
 # ---- by hand, on a ledger at rest
