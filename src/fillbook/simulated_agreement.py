@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from fillbook.brokers.live import Capabilities
 from fillbook.core.book import Book
@@ -56,8 +56,8 @@ class Life:
         forgotten: Runs that did not, though nobody killed the robot.
         capabilities: What the broker can tell.
         amendments: Fills that were taken back or corrected, by instrument.
-        short_count, mistaken_count: Filled in: restoring orders that the market did not fill, and
-            adoptions of what the broker said and what was not so.
+        short_count: Filled in: restoring orders that were not filled, or not whole.
+        mistaken: Filled in: the seqs of adoptions of what the broker said and what was not so.
     """
 
     records: Sequence[Record]
@@ -70,7 +70,7 @@ class Life:
     capabilities: Capabilities
     amendments: Counter[str]
     short_count: int = 0
-    mistaken_count: int = 0
+    mistaken: set[int] = field(factory=set)
 
     def runs(self) -> list[tuple[int, BookReconciled]]:
         """Every run on record, with its seq."""
@@ -183,7 +183,7 @@ def _adoptions_have_two_readings(life: Life) -> Iterator[str]:
             told = ", ".join(str(each.told.get(name)) for each in before)
             yield f"seq {seq}: {name} adopted as {adopted.reported_qty}, told was {told}"
         elif before[-1].so.get(name, _ZERO) != adopted.reported_qty:
-            life.mistaken_count += 1
+            life.mistaken.add(seq)
 
 
 def _nothing_goes_to_and_fro(life: Life) -> Iterator[str]:
@@ -201,17 +201,21 @@ def _nothing_goes_to_and_fro(life: Life) -> Iterator[str]:
             if event.instrument_id in unconfirmed:
                 yield f"seq {record.seq}: {event.instrument_id} adopted again before it agreed"
             unconfirmed.add(event.instrument_id)
-    causes = _causes(life)
-    counts = Counter(event.instrument_id for _, event in life.adoptions())
-    for name, count in counts.items():
-        if count > causes[name]:
-            yield f"{name}: {count} adoptions for {causes[name]} causes"
+    mistaken, right = Counter[str](), Counter[str]()
+    for seq, event in life.adoptions():
+        (mistaken if seq in life.mistaken else right)[event.instrument_id] += 1
+    untold, untrue = _untold(life), _untrue(life)
+    for name in mistaken | right:
+        if mistaken[name] > untrue[name]:
+            yield f"{name}: {mistaken[name]} wrong adoptions for {untrue[name]} wrong answers"
+        if right[name] > untold[name] + mistaken[name]:  # what was set wrong has to be set right
+            yield f"{name}: {right[name]} adoptions for {untold[name] + mistaken[name]} causes"
 
 
-def _causes(life: Life) -> Counter[str]:
-    """Count, by instrument, what may be left unexplained: what nobody tells, and what is not so.
+def _untold(life: Life) -> Counter[str]:
+    """Count, by instrument, what happened and the broker does not tell when it is asked.
 
-    A fill that is taken back may come again, and what was set wrong has to be set right.
+    A fill that is taken back may come again.
     """
     can, causes = life.capabilities, Counter[str]()
     if not can.has_fills_since:
@@ -224,13 +228,19 @@ def _causes(life: Life) -> Counter[str]:
     for row in life.truth["activities"]:
         if row.get("instrument_id") and not can.has_activities:
             causes[row["instrument_id"]] += 1
+    return causes
+
+
+def _untrue(life: Life) -> Counter[str]:
+    """Count, by instrument, how often the answers began to say what was not so."""
+    counts: Counter[str] = Counter()
     for one, other in pairwise((None, *life.answers)):
         assert other is not None
         for name in other.so | other.told:
             is_wrong = other.told.get(name) != other.so.get(name)
             was_wrong = one is not None and one.told.get(name) != one.so.get(name)
-            causes[name] += 2 * (is_wrong and not was_wrong)
-    return causes
+            counts[name] += is_wrong and not was_wrong
+    return counts
 
 
 # ---- restoring

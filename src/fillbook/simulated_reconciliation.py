@@ -309,7 +309,7 @@ class ComparingRobot(SimulatedRobot):
         day.explained_count = sum(run.explained for _, run in life.runs())
         day.restore_count = sum(run.restored for _, run in life.runs())
         day.short_count = life.short_count
-        day.mistaken_count = life.mistaken_count
+        day.mistaken_count = len(life.mistaken)
 
     def _amendments(self) -> Counter[str]:
         told = chain.from_iterable(self.broker.market.executions.values())
