@@ -9,15 +9,15 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from fillbook.brokers.live import Capabilities
 from fillbook.core.book import Book
 from fillbook.core.exact import EXACT, plain
+from fillbook.core.order_events import OrderSubmitted
+from fillbook.core.orders import Order
 from fillbook.core.reconciled_events import BookReconciled, PositionAdopted, PositionGap
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
-from fillbook.core.orders import Order
-from fillbook.core.order_events import OrderSubmitted
 from fillbook.core.values import Side
 from fillbook.log.port import Record
 from fillbook.reconcile.policies import Action, Policies, Size
@@ -53,10 +53,11 @@ class Life:
         truth: What is so at the broker at the end.
         answers: What runs were told of positions, in the order it came.
         finished: The event of every run that came to an end, dry ones apart.
+        forgotten: Runs that did not, though nobody killed the robot.
         capabilities: What the broker can tell.
         amendments: Fills that were taken back or corrected, by instrument.
-        short_count, mistaken_count: Filled in: restoring orders that the market did not fill, and
-            adoptions of what the broker said and what was not so.
+        short_count: Filled in: restoring orders that were not filled, or not whole.
+        mistaken: Filled in: the seqs of adoptions of what the broker said and what was not so.
     """
 
     records: Sequence[Record]
@@ -64,11 +65,12 @@ class Life:
     truth: dict[str, list[dict[str, Any]]]
     answers: Sequence[Answer]
     finished: Sequence[BookReconciled]
+    forgotten: int
     policies: Policies
     capabilities: Capabilities
     amendments: Counter[str]
     short_count: int = 0
-    mistaken_count: int = 0
+    mistaken: set[int] = field(factory=set)
 
     def runs(self) -> list[tuple[int, BookReconciled]]:
         """Every run on record, with its seq."""
@@ -107,6 +109,8 @@ def broken_promises(life: Life) -> list[str]:
 
 def _runs_are_what_they_say(life: Life) -> Iterator[str]:
     """Every run is one event, and its counts are those of its gaps."""
+    if life.forgotten:
+        yield f"{life.forgotten} runs were begun and never came to an end"
     on_record = Counter(run.started for _, run in life.runs())
     if on_record != Counter(run.started for run in life.finished):
         yield f"{len(life.finished)} runs came to an end, {len(life.runs())} are on record"
@@ -179,7 +183,7 @@ def _adoptions_have_two_readings(life: Life) -> Iterator[str]:
             told = ", ".join(str(each.told.get(name)) for each in before)
             yield f"seq {seq}: {name} adopted as {adopted.reported_qty}, told was {told}"
         elif before[-1].so.get(name, _ZERO) != adopted.reported_qty:
-            life.mistaken_count += 1
+            life.mistaken.add(seq)
 
 
 def _nothing_goes_to_and_fro(life: Life) -> Iterator[str]:
@@ -197,18 +201,21 @@ def _nothing_goes_to_and_fro(life: Life) -> Iterator[str]:
             if event.instrument_id in unconfirmed:
                 yield f"seq {record.seq}: {event.instrument_id} adopted again before it agreed"
             unconfirmed.add(event.instrument_id)
-    causes = _causes(life)
-    counts = Counter(event.instrument_id for _, event in life.adoptions())
-    for name, count in counts.items():
-        if count > causes[name]:
-            yield f"{name}: {count} adoptions for {causes[name]} causes"
+    mistaken, right = Counter[str](), Counter[str]()
+    for seq, event in life.adoptions():
+        (mistaken if seq in life.mistaken else right)[event.instrument_id] += 1
+    untold, untrue = _untold(life), _untrue(life)
+    for name in mistaken | right:
+        if mistaken[name] > untrue[name]:
+            yield f"{name}: {mistaken[name]} wrong adoptions for {untrue[name]} wrong answers"
+        if right[name] > untold[name] + mistaken[name]:  # what was set wrong has to be set right
+            yield f"{name}: {right[name]} adoptions for {untold[name] + mistaken[name]} causes"
 
 
-def _causes(life: Life) -> Counter[str]:
-    """Count, by instrument, what may be left unexplained: what nobody tells, and what is not so.
+def _untold(life: Life) -> Counter[str]:
+    """Count, by instrument, what happened and the broker does not tell when it is asked.
 
-    A fill that is taken back may come again, and what was set wrong has to be set right.  A split
-    that is told late leaves out what was traded before it was told.
+    A fill that is taken back may come again.
     """
     can, causes = life.capabilities, Counter[str]()
     if not can.has_fills_since:
@@ -219,15 +226,21 @@ def _causes(life: Life) -> Counter[str]:
         causes += life.amendments
         causes += life.amendments
     for row in life.truth["activities"]:
-        if row["kind"] == "split" or (row["kind"] == "transfer" and not can.has_activities):
+        if row.get("instrument_id") and not can.has_activities:
             causes[row["instrument_id"]] += 1
+    return causes
+
+
+def _untrue(life: Life) -> Counter[str]:
+    """Count, by instrument, how often the answers began to say what was not so."""
+    counts: Counter[str] = Counter()
     for one, other in pairwise((None, *life.answers)):
         assert other is not None
         for name in other.so | other.told:
             is_wrong = other.told.get(name) != other.so.get(name)
             was_wrong = one is not None and one.told.get(name) != one.so.get(name)
-            causes[name] += 2 * (is_wrong and not was_wrong)
-    return causes
+            counts[name] += is_wrong and not was_wrong
+    return counts
 
 
 # ---- restoring
@@ -236,7 +249,9 @@ def _causes(life: Life) -> Counter[str]:
 def _restoring_is_once_and_bounded(life: Life) -> Iterator[str]:
     """One order for one difference, against it, no larger than it or its bound."""
     submitted = Counter(
-        record.client_order_id for record in life.records if isinstance(record.event, OrderSubmitted)
+        record.client_order_id
+        for record in life.records
+        if isinstance(record.event, OrderSubmitted)
     )
     at_broker = Counter(row["client_order_id"] for row in life.truth["orders"])
     for seq, adopted in life.adoptions():
@@ -297,7 +312,7 @@ def _halts_are_said_once(life: Life) -> Iterator[str]:
                 if not gaps or (event.instrument_id or min(gaps)) not in gaps:
                     yield f"seq {record.seq}: {event.instrument_id} halted for nothing"
                 if (event.instrument_id is None) is not life.policies.halt_all:
-                    yield f"seq {record.seq}: {event.instrument_id} halted, halts are for all or one"
+                    yield f"seq {record.seq}: {event.instrument_id} halted, halt_all is not that"
             halted.add(event.instrument_id)
 
 

@@ -162,9 +162,7 @@ class SimulatedRobot:
         self.wake()
 
     def wake(self) -> None:
-        self.keeper = Keeper(
-            self.log, lambda: recover(self.log), self._wishes.settings.fill_policy
-        )
+        self.keeper = Keeper(self.log, lambda: recover(self.log), self._wishes.settings.fill_policy)
         self.tracker = Tracker(
             self.keeper,
             self._wishes.capabilities,

@@ -1,8 +1,8 @@
 """Live days on which the account moves behind the robot's back, and the robot compares.
 
-Like `simulated_day`, with all that `paper_faults` calls `account`: others trade, liquidate, split and
-transfer, and the answers about positions lag, are old, empty or not whole.  A day has a policy and a
-kind of broker; what it must keep to is in `simulated_agreement`.
+Like `simulated_day`, with all that `paper_faults` calls `account`: others trade, liquidate, split
+and transfer, and the answers about positions lag, are old, empty or not whole.  A day has a policy
+and a kind of broker; what it must keep to is in `simulated_agreement`.
 """
 
 from collections import Counter
@@ -35,7 +35,14 @@ from fillbook.wiring import MEMORY
 from fillbook.wiring.desks import ReconcileTask
 from fillbook.wiring.reconciling import dry_desk
 
-__all__ = ["BROKERS", "POLICIES", "BrokerKind", "ComparingRobot", "ReconciledDay", "live_reconciled"]
+__all__ = [
+    "BROKERS",
+    "POLICIES",
+    "BrokerKind",
+    "ComparingRobot",
+    "ReconciledDay",
+    "live_reconciled",
+]
 
 _MINUTES = 12
 _ORDERS = 14
@@ -116,13 +123,17 @@ class ReconciledDay(Day):
     Attributes:
         policy, broker: What it was a day of.
         halt_count: Instruments, or everything, that stood halted at the end.
-        short_count: Restoring orders that the market did not fill.
+        explained_count: Differences that went away once the broker was asked.
+        restore_count: Restoring orders.
+        short_count: Those of them that were not filled, or not whole.
         mistaken_count: Adoptions of what the broker said and what was not so.
     """
 
     policy: str = ""
     broker: str = ""
     halt_count: int = 0
+    explained_count: int = 0
+    restore_count: int = 0
     short_count: int = 0
     mistaken_count: int = 0
 
@@ -186,7 +197,7 @@ class ComparingRobot(SimulatedRobot):
         self.answers: list[Answer] = []
         self.runs: dict[int, Run] = {}
         self._so: dict[Call, dict[str, Decimal]] = {}
-        self._cut_until_ns = 0
+        self._cut_until_ns = self._killed_count = 0
         self._day = day
         self._policies = wishes.choices.policies
         super().__init__(day, wishes, ledger, robot)
@@ -215,6 +226,13 @@ class ComparingRobot(SimulatedRobot):
         self.live_until(self._cut_until_ns)
         self.tracker.stream_line(True, "", self.now)
 
+    def crash(self) -> None:
+        run = self.task.reconciler.run
+        self._killed_count += run is not None and run.desk is self.task.desk
+        self._note_run()
+        super().crash()
+        self._note_run()
+
     def ask(self) -> None:
         """Have a run made by hand."""
         self.task.want(Wish(cause="OPERATOR", by="an operator"), self.now)
@@ -240,13 +258,13 @@ class ComparingRobot(SimulatedRobot):
     # ---- what is noted
 
     def make_call(self, call: Call) -> None:
+        self._note_run()
         if self.now < self._cut_until_ns:
             self.answer(call, NotSent("no connection could be made: the line is cut"))
             return
         super().make_call(call)
         if call.kind == "positions":
             self._so[call] = self.positions()
-        self._note_run()
 
     def answer(self, call: Call, outcome: list[Message] | BaseException) -> None:
         so = self._so.pop(call, None)
@@ -281,19 +299,22 @@ class ComparingRobot(SimulatedRobot):
             truth=self.broker.truth(),
             answers=self.answers,
             finished=[run.event for run in self.runs.values() if run.event is not None],
+            forgotten=sum(run.event is None for run in self.runs.values()) - self._killed_count,
             policies=self._policies,
             capabilities=self.tracker.capabilities,
             amendments=self._amendments(),
         )
         day.problems += broken_promises(life)
         day.halt_count = len(book.control.halts)
+        day.explained_count = sum(run.explained for _, run in life.runs())
+        day.restore_count = sum(run.restored for _, run in life.runs())
         day.short_count = life.short_count
-        day.mistaken_count = life.mistaken_count
+        day.mistaken_count = len(life.mistaken)
 
     def _amendments(self) -> Counter[str]:
         told = chain.from_iterable(self.broker.market.executions.values())
         return Counter(
-            each.instrument_id
+            each.instrument_id or ""
             for each in told
             if isinstance(each, OrderReport) and each.exec_type in _AMENDED
         )
