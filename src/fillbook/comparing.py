@@ -22,7 +22,7 @@ from fillbook.feedback.doorbell import Closed, Refused, Silent, ask
 from fillbook.log.lock import is_locked
 from fillbook.operating import DOOR_PATIENCE_S, path_of
 from fillbook.reconcile.choices import Choices
-from fillbook.reconcile.run import SECOND, Wish
+from fillbook.reconcile.wishes import SECOND, Wish
 from fillbook.wiring import configured_robot
 from fillbook.wiring.chosen import choices_of
 from fillbook.wiring.reconciling import reconcile_at_rest

@@ -28,7 +28,8 @@ from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.policies import DEFAULT, Action, Policies, Size
 from fillbook.reconcile.reconciler import Rhythm
-from fillbook.reconcile.run import Run, Wish
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import Wish
 from fillbook.simulated_agreement import Answer, Life, broken_promises
 from fillbook.simulated_day import OPENS_NS, Day, SimulatedRobot, Wishes
 from fillbook.wiring import MEMORY

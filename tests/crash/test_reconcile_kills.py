@@ -25,7 +25,7 @@ from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.policies import DEFAULT, Action, Policies, Size
 from fillbook.reconcile.reconciler import Rhythm
-from fillbook.reconcile.run import Patience
+from fillbook.reconcile.wishes import Patience
 
 ledger, url, gap = sys.argv[1:4]
 broker = PaperBroker(url=url, hang_s=5)

@@ -116,7 +116,7 @@ def main() -> None:
     from fillbook.brokers import ClientBroker
     from fillbook.errors import RequestRefused
     from fillbook.reconcile.choices import Choices
-    from fillbook.reconcile.run import SECOND, Patience
+    from fillbook.reconcile.wishes import SECOND, Patience
 
     client = Client()
     client.answers = "mute" not in sys.argv

@@ -24,7 +24,7 @@ from fillbook.feedback.verbs import Key, RobotBusy, Verbs
 from fillbook.log.sqlite import SqliteLog
 from fillbook.operating import operate, status
 from fillbook.reconcile.choices import Choices
-from fillbook.reconcile.run import SECOND, Patience
+from fillbook.reconcile.wishes import SECOND, Patience
 
 WHO = {"by": "olga", "reason": "it trades oddly"}
 ORDER = NewOrder.limit("SBER", "BUY", "10", "275.5")

@@ -13,7 +13,7 @@ from fillbook.brokers.port import Message
 from fillbook.core.reports import BalanceReport, PositionReport
 from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.policies import Action
-from fillbook.reconcile.run import Wish
+from fillbook.reconcile.wishes import Wish
 from fillbook.wiring.reconciling import dry_desk
 from reconcile.house import TELLS, House, policies, statement
 

@@ -19,7 +19,7 @@ from fillbook.core.reports import OrderReport
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.policies import DEFAULT, Action
-from fillbook.reconcile.run import Wish
+from fillbook.reconcile.wishes import Wish
 from reconcile.house import House, policies, statement
 
 MOMENTS = ("tick", "not sent", "no answer", "answered")

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from fillbook.feedback.schedule import Call
 from fillbook.reconcile.policies import Action
-from fillbook.reconcile.run import Wish
+from fillbook.reconcile.wishes import Wish
 from fillbook.wiring.reconciling import dry_desk
 from reconcile.house import TELLS, House, policies
 

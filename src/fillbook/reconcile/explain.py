@@ -21,7 +21,12 @@ from fillbook.core.reconciled_events import PositionAdopted
 from fillbook.core.values import Side
 from fillbook.log.port import Record
 
-__all__ = ["Move", "explained_by", "held_before", "move_of"]
+__all__ = ["Move", "explained_by", "held_before", "move_of", "moves"]
+
+_MOVES = (
+    OrderFilled, FillInferred, FillBusted, FillCorrected, InferredFillReleased, CommissionChanged,
+    PositionAdjusted, InstrumentSplit,
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -39,6 +44,11 @@ class Move:
     ts_event: int | None
     client_order_id: str | None = None
     trade_id: str | None = None
+
+
+def moves(records: Iterable[Record]) -> list[Record]:
+    """Return those of a position's *records* that may have changed its quantity."""
+    return [record for record in records if isinstance(record.event, _MOVES)]
 
 
 def explained_by(records: Iterable[Record], foreign: Iterable[int] = ()) -> str | None:

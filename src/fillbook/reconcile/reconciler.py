@@ -10,13 +10,16 @@ from attrs import evolve, frozen
 
 from fillbook.brokers.port import Message
 from fillbook.core.agreement import Key
+from fillbook.errors import OperatorRefused
 from fillbook.reconcile.desk import Desk, Question
 from fillbook.reconcile.policies import Policies, Size
-from fillbook.reconcile.run import SECOND, Patience, Run, Wish
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import SECOND, Patience, Wish
 
 __all__ = ["Reconciler", "Rhythm"]
 
-_MOST_RESULTS = 20
+_MOST_RESULTS = 5
+_MOST_WANTED = 5
 
 
 @frozen(kw_only=True)
@@ -77,6 +80,8 @@ class Reconciler:
 
         With *desk* it works on that and not on the robot's book: a dry run.
         """
+        if len(self._wanted) >= _MOST_WANTED:
+            raise OperatorRefused(f"{len(self._wanted)} comparisons wait already", "ask later")
         self._wanted_count += 1
         self._wanted.append((self._wanted_count, wish, desk or self._desk))
         self.tick(now)

@@ -6,7 +6,8 @@ from typing import Any
 from fillbook.core.exact import EXACT, plain
 from fillbook.core.reconciled_events import BookReconciled
 from fillbook.core.times import time_text
-from fillbook.reconcile.run import Finding, Run
+from fillbook.reconcile.findings import Finding
+from fillbook.reconcile.run import Run
 
 __all__ = ["as_json"]
 

@@ -27,7 +27,8 @@ from fillbook.feedback.watching import is_unanswered, ref_of, unanswered_request
 from fillbook.log.port import Record
 from fillbook.reconcile.desk import Question, Resolution
 from fillbook.reconcile.reconciler import Reconciler
-from fillbook.reconcile.run import Run, Wish
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import Wish
 
 __all__ = ["DryDesk", "KeeperDesk", "ReconcileTask", "RobotDesk"]
 

@@ -20,7 +20,8 @@ from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.desk import Question
 from fillbook.reconcile.reconciler import Reconciler
 from fillbook.reconcile.result import as_json
-from fillbook.reconcile.run import Patience, Run, Wish
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import Patience, Wish
 from fillbook.wiring.books import LogHistory, recover, save_state
 from fillbook.wiring.desks import DryDesk, KeeperDesk, ReconcileTask
 from fillbook.wiring.ledgers import open_log, open_reader
