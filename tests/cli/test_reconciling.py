@@ -1,12 +1,15 @@
 """A person compares book and broker: with a robot at work, at rest, or from a statement."""
 
+import fcntl
 import hashlib
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +196,29 @@ def test_rows_that_tell_of_no_position_are_named(ledger: Path, tmp_path: Path):
     assert "row 3 tells of no position: instrument_id is 'TOTAL 0'" in done.out
     assert "2 more rows were passed over" in done.out
     assert [each["line"] for each in told(ledger, *words)["passed_over"]] == list(range(3, 10))
+
+
+def test_on_a_narrow_terminal_columns_that_say_nothing_go_before_a_number_breaks(
+    ledger: Path, tmp_path: Path
+):
+    file = statement(tmp_path, "BTC-PERPETUAL-USDT,-0.123456789,", "SBER,12345.678901,")
+    mine, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    process = subprocess.Popen(
+        [*COMMAND, "reconcile", "--ledger", ledger, "--positions", file],
+        env=environment() | {"TERM": "xterm"}, stdout=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        drawn = until(mine, "a dry run")
+        assert process.wait(timeout=30) == 1
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+        os.close(mine)
+    assert "explained by" not in drawn
+    for whole in ("BTC-PERPETUAL-USDT", "-0.123456789", "+12335.678901", "put on record"):
+        assert whole in drawn
 
 
 def test_the_mappings_are_listed():

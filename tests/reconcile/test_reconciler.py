@@ -230,6 +230,36 @@ def test_what_turned_out_to_be_large_holds_a_start_up_too():
     assert not house.tracker.schedule.is_open
 
 
+@pytest.mark.parametrize(("more", "halts"), [(0, []), (505, ["SBER"])])
+def test_a_robot_that_never_rests_is_not_halted_because_the_broker_lags(
+    more: int, halts: list[str]
+):
+    """Its broker says what was held some seconds ago; what it never held is another matter."""
+    house = House()
+    house.begin()
+    held: list[tuple[int, Decimal]] = [(0, Decimal(0))]
+
+    def tell(call: Any) -> Any:
+        if call.kind != "positions":
+            return None
+        then = [qty for ts, qty in held if ts <= house.now - 8 * SECOND]
+        return statement({"SBER": then[-1] + more})
+
+    house.tell = tell
+    for number in range(300):
+        if house.halts():
+            break
+        house.hold("20" if number // 10 % 2 == 0 else "-20")
+        held.append((house.now, house.theirs["SBER"]))
+        house.live(4)
+    assert house.halts() == halts
+    assert "UNSETTLED" in house.outcomes()
+    if not more:
+        gap = one_gap([run for run in house.runs() if run.gaps][-1])
+        assert (gap.size, gap.action) == ("CRITICAL", "WAIT")
+        assert "what the book held before seq" in gap.text
+
+
 # ---- adopted and restored, once
 
 

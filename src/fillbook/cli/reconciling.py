@@ -1,5 +1,6 @@
 """`fillbook reconcile`: where book and broker differ, what explains it, what is done about it."""
 
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -114,8 +115,13 @@ def reconcile_command(
         reason=reason,
         timeout_s=timeout_s,
     )
-    with _progress() as on_stage:
-        compared = compare_now(question, on_stage)
+    try:
+        with _progress() as on_stage:
+            compared = compare_now(question, on_stage)
+    except KeyboardInterrupt:
+        if apply_:
+            note("a robot that has begun with it goes on, see `fillbook tail`")
+        raise
     if as_json_:
         result = {"how": compared.how, "ledger": ledger, **compared.result}
         stated = compared.stated
@@ -157,8 +163,13 @@ def _progress() -> "Iterator[Any]":
         yield lambda stage: None
         return
 
+    shown = ""
+
     def show(stage: str) -> None:
-        print(f"\r\x1b[K{_STAGES.get(stage, stage)}", end="", file=sys.stderr, flush=True)
+        nonlocal shown
+        if stage != shown:
+            shown = stage
+            print(f"\r\x1b[K{_STAGES.get(stage, stage)}", end="", file=sys.stderr, flush=True)
 
     try:
         yield show
@@ -195,30 +206,41 @@ def _say(text: str) -> None:
 
 
 def _print_rows(rows: list[Row], *, is_applied: bool) -> None:
-    several = len({row["account_id"] for row in rows}) > 1
-    columns = [("account", False)] if several else []
-    columns += [
-        ("instrument", False), ("ours", True), ("theirs", True), ("gap", True), ("class", False),
-        ("explained by", False), ("left", True), ("done" if is_applied else "would be done", False),
-    ]  # fmt: skip
+    columns: list[tuple[str, bool, list[str]]] = [
+        ("account", False, [row["account_id"] for row in rows]),
+        ("instrument", False, [row["instrument_id"] for row in rows]),
+        ("ours", True, [row["held_qty"] for row in rows]),
+        ("theirs", True, [row["reported_qty"] or "not named" for row in rows]),
+        ("gap", True, [_signed(row["gap_qty"]) for row in rows]),
+        ("class", False, [(row["size"] or "-").lower() for row in rows]),
+        ("explained by", False, [_explained(row) for row in rows]),
+        ("left", True, [_signed(row["left_qty"]) for row in rows]),
+        (
+            "done" if is_applied else "would be done",
+            False,
+            [_done(row, is_applied=is_applied) for row in rows],
+        ),
+    ]
+    cells = {heading: each for heading, _, each in columns}
+    needless = {"account"} if len(set(cells["account"])) == 1 else set()
+    is_explained = any(row["explained_by"] is not None for row in rows)
+    if not is_explained and cells["left"] == cells["gap"] and _is_too_wide(cells, needless):
+        needless |= {"explained by", "left"}  # better than numbers broken over two lines
+    columns = [column for column in columns if column[0] not in needless]
     print_table(
         "Differences",
-        columns,
-        (
-            (
-                *((row["account_id"],) if several else ()),
-                row["instrument_id"],
-                row["held_qty"],
-                row["reported_qty"] or "not named",
-                _signed(row["gap_qty"]),
-                (row["size"] or "-").lower(),
-                _explained(row),
-                _signed(row["left_qty"]),
-                _done(row, is_applied=is_applied),
-            )
-            for row in rows
-        ),
+        [(heading, is_number) for heading, is_number, _ in columns],
+        zip(*(each for *_, each in columns), strict=True),
     )
+
+
+def _is_too_wide(cells: dict[str, list[str]], needless: set[str]) -> bool:
+    widths = [
+        1 + max(map(len, [heading, *each]))
+        for heading, each in cells.items()
+        if heading not in needless
+    ]
+    return sys.stdout.isatty() and sum(widths) > shutil.get_terminal_size().columns
 
 
 def _signed(qty: str) -> str:

@@ -158,7 +158,7 @@ class Reconciler:
         waiting = {
             (finding.first.account_id, finding.first.instrument_id)
             for finding in run.findings
-            if finding.why_waiting is not None
+            if finding.why_waiting is not None and not finding.is_late
         }
         if run.outcome != "UNANSWERED":
             self._unsettled = {key: self._unsettled.get(key, run.started_ns) for key in waiting}
@@ -166,6 +166,7 @@ class Reconciler:
             large = any(
                 finding.why_waiting is not None
                 and finding.settlement is None
+                and not finding.is_late
                 and finding.left is not None
                 and finding.left.size is Size.CRITICAL
                 for finding in run.findings

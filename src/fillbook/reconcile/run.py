@@ -42,7 +42,7 @@ from fillbook.errors import StorageFailed
 from fillbook.log.port import Record
 from fillbook.reconcile.compare import Difference, Held, compare
 from fillbook.reconcile.desk import Desk, Question, Resolution
-from fillbook.reconcile.explain import Move, explained_by, move_of
+from fillbook.reconcile.explain import Move, explained_by, held_before, move_of
 from fillbook.reconcile.policies import Action, Limits, Policies, Size
 from fillbook.reconcile.reading import Reading, Unreadable, read
 from fillbook.reconcile.settle import Case, Settlement, digest_of, overdue, settle
@@ -101,6 +101,7 @@ class Finding:
         left: The difference that nothing explains; None where it went away.
         explained: What it turned out to be, in words; None where nothing was found.
         why_waiting: Why it does not count yet; None where it does.
+        is_late: It waits, and the broker says what the book held a moment ago: it only lags.
         settlement: What was done about it; None where nothing had to be, or could be.
         moves: For what is left: what moved the position since the agreed point, the last ones.
     """
@@ -109,6 +110,7 @@ class Finding:
     left: Difference | None = None
     explained: str | None = None
     why_waiting: str | None = None
+    is_late: bool = False
     settlement: Settlement | None = None
     moves: Sequence[Move] = ()
 
@@ -366,17 +368,35 @@ class Run:
             if finding.left is not None:
                 finding.why_waiting = waiting.get(key)
                 moves = self._moves(*key, self._point_seq())
+                if finding.why_waiting is not None:
+                    self._look_for_lag(finding, finding.left, moves)
                 finding.moves = [move_of(record) for record in moves[-_MOST_MOVES:]]
                 basis_seq = moves[-1].seq if moves else self._point_seq()
                 if finding.why_waiting is None:
                     finding.settlement = self._settle(finding.left, basis_seq, now)
-                elif key in self.wish.overdue:
+                elif key in self.wish.overdue and not finding.is_late:
                     case = self._case(finding.left, basis_seq)
                     finding.settlement = overdue(
                         finding.left, case, self.policies, finding.why_waiting, now
                     )
             self.findings.append(finding)
         self._close(self._outcome(), self.findings, now)
+
+    def _look_for_lag(
+        self, finding: Finding, difference: Difference, moves: Sequence[Record]
+    ) -> None:
+        """Note where the answer is what the book held within the broker's lag.
+
+        A robot that trades all the time is never at rest, and nothing is wrong with that.
+        """
+        assert self._last is not None
+        since_ns = self._last.started_ns - self.desk.capabilities.positions_lag_ns
+        lately = [each for each in moves if each.ts_recorded >= since_ns]
+        for seq, qty in held_before(lately, difference.held_qty):
+            if qty == (difference.reported_qty or 0):
+                finding.is_late = True
+                finding.why_waiting = f"the broker says what the book held before seq {seq}"
+                return
 
     def _case(self, difference: Difference, basis_seq: int) -> Case:
         book, name = self.desk.book, difference.instrument_id
