@@ -271,7 +271,10 @@ def _print_more(row: Row, as_of: int | None) -> None:
         _say(f"\n{name}: {row['text']}")
     if row["left_qty"] == "0" or not row["look_at"]:
         return
-    print(f"\nLook at what moved {name} since both sides last agreed:")
+    if row["moved_since"]:
+        print(f"\nLook at what moved {name} since both sides last agreed:")
+    else:
+        print(f"\nNothing moved {name} since both sides last agreed; before that:")
     for move in row["look_at"]:
         ids = [f"order {move['client_order_id']}"] if move["client_order_id"] else []
         ids += [f"trade {move['trade_id']}"] if move["trade_id"] else []

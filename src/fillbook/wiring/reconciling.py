@@ -1,13 +1,11 @@
 """Put a reconciliation together: with a running robot, or by hand on a ledger at rest."""
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from fillbook.brokers.live import Broker, NotSent
+from fillbook.brokers.live import Broker
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.policies import AT_ONCE
@@ -24,6 +22,7 @@ from fillbook.reconcile.run import Run
 from fillbook.reconcile.wishes import Patience, Wish
 from fillbook.wiring.books import LogHistory, recover, save_state
 from fillbook.wiring.desks import DryDesk, KeeperDesk, ReconcileTask
+from fillbook.wiring.driving import drive
 from fillbook.wiring.ledgers import open_log, open_reader
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ __all__ = [
     "reconcile_task",
     "run_of",
 ]
-
-_CALL_TIMEOUT_S = 30.0
 
 
 def reconcile_task(tracker: "Tracker", choices: Choices) -> ReconcileTask:
@@ -205,7 +202,7 @@ def reconcile_at_rest(
             run.told_until_ns = statement_ns or keeper.book.agreement.point_ns or desk.begun_ns
             _read_twice(run, broker.positions())
         else:
-            _drive(run, desk, broker, on_stage)
+            drive(run, desk, broker, on_stage)
         if apply:
             save_state(log, keeper.book)
         return _told(run, is_applied=apply)
@@ -223,96 +220,3 @@ def _read_twice(run: Run, messages: Sequence[Message]) -> None:
 
 
 Outcome = tuple[Question, int, Sequence[Message] | BaseException]
-
-
-def _drive(run: Run, desk: KeeperDesk, broker: Broker, on_stage: Callable[[str], None]) -> None:
-    """Make the calls that *run* asks for, each with a deadline of its own, until it is over."""
-    answers: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
-    under_way: dict[int, tuple[Question, float]] = {}
-    number = 0
-    stage = ""
-    run.begin()
-    while run.stage != "OVER":
-        for kind, since, keys in _taken(desk):
-            number += 1
-            under_way[number] = kind, time.monotonic() + _CALL_TIMEOUT_S
-            threading.Thread(
-                target=_call,
-                args=(answers, number, desk, broker, kind, since, keys),
-                name=f"reconcile-{kind}",
-                daemon=True,
-            ).start()
-        if stage != run.stage:
-            stage = run.stage
-            on_stage(stage)
-        due_ns = run.due_ns()
-        wait_s = 1.0 if due_ns is None else min(max((due_ns - time.time_ns()) / 1e9, 0.001), 1.0)
-        try:
-            which, (kind, started_ns, outcome) = answers.get(timeout=wait_s)
-        except queue.Empty:
-            pass
-        else:
-            if under_way.pop(which, None) is not None:
-                _hear(run, desk, kind, started_ns, outcome)
-        for which, (kind, deadline) in list(under_way.items()):
-            if time.monotonic() > deadline:
-                del under_way[which]
-                run.failed(kind, f"no answer within {_CALL_TIMEOUT_S:g} s", time.time_ns())
-        run.tick(time.time_ns())
-
-
-def _taken(desk: KeeperDesk) -> list[tuple[Question, int, Sequence[Any]]]:
-    questions, desk.questions[:] = list(desk.questions), []
-    return questions
-
-
-def _call(
-    answers: "queue.SimpleQueue[tuple[int, Outcome]]",
-    number: int,
-    desk: KeeperDesk,
-    broker: Broker,
-    kind: Question,
-    since: int,
-    keys: Sequence[Any],
-) -> None:
-    from fillbook.feedback.watching import ref_of
-
-    started_ns = time.time_ns()
-    outcome: Sequence[Message] | BaseException
-    try:
-        if kind == "orders":
-            found: list[Message] = []
-            for order in desk.orders_to_ask_about(keys):
-                found += broker.look_up(ref_of(order))
-            outcome = found
-        elif kind in ("fills_since", "activities_since"):
-            outcome = list(getattr(broker, kind)(since))
-        else:
-            outcome = list(getattr(broker, kind)())
-    except Exception as exc:  # whatever a broker raises is its failure, not ours
-        outcome = exc
-    answers.put((number, (kind, started_ns, outcome)))
-
-
-def _hear(
-    run: Run,
-    desk: KeeperDesk,
-    kind: Question,
-    started_ns: int,
-    outcome: Sequence[Message] | BaseException,
-) -> None:
-    now = time.time_ns()
-    if isinstance(outcome, BaseException):
-        text = " ".join(str(outcome).split()) or type(outcome).__name__
-        if kind == "positions" and isinstance(outcome, NotSent):
-            raise OperatorRefused(
-                f"{desk.capabilities.name} cannot be reached ({text})",
-                "see whether it is there and the address is right, then compare again",
-            ) from outcome
-        run.failed(kind, text, now)
-        return
-    if kind not in ("positions", "cash"):
-        for message in outcome:
-            desk.hear(message)
-        outcome = ()
-    run.answered(kind, outcome, started_ns, now)
