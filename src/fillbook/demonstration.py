@@ -8,7 +8,7 @@ from attrs import frozen
 
 from fillbook.audit.verify import verify
 from fillbook.brokers.paper_faults import FaultPlan
-from fillbook.core.events import LedgerCreated, OrderEvent
+from fillbook.core.events import LedgerCreated, OrderDiscovered, OrderEvent
 from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
 from fillbook.errors import LogError
@@ -20,6 +20,8 @@ from fillbook.wiring import open_reader, recover
 __all__ = ["ROBOT", "DemoResult", "is_demo", "play_demo"]
 
 ROBOT = "demo"
+_FAULTS = "all,external=0.05"
+"""What goes wrong on the way, and now and then somebody else trades on the account."""
 
 
 @frozen
@@ -63,7 +65,7 @@ def is_demo(ledger: str) -> bool:
 def play_demo(ledger: str, seed: int, order_count: int) -> DemoResult:
     """Play the day of *seed* into a new ledger and return what the book shows."""
     wishes = Wishes(orders=order_count, minutes=max(order_count // 5, 10), most_crashes=3)
-    day = live(seed, FaultPlan.parse("all"), wishes, ledger, ROBOT)
+    day = live(seed, FaultPlan.parse(_FAULTS), wishes, ledger, ROBOT)
     with open_reader(ledger) as reader:
         book = recover(reader)
         records = list(reader.records())
@@ -97,6 +99,11 @@ def _late(record: Record) -> bool:
     return isinstance(record.event, OrderEvent) and "LATE_FILL" in record.event.flags
 
 
+def _foreign(record: Record) -> bool:
+    event = record.event
+    return isinstance(event, OrderDiscovered) and event.client_order_id is None
+
+
 _SIGNS: tuple[tuple[str, _Sign], ...] = (
     ("the broker could not be reached for a while", _is("line.lost")),
     ("a call had no answer: the order was unknown, and looked up", _is("order.lost")),
@@ -112,6 +119,8 @@ _SIGNS: tuple[tuple[str, _Sign], ...] = (
     ("the venue corrected a fill", _is("order.fill_corrected")),
     ("a fee came later, or was corrected", _is("order.commission_changed")),
     ("a claim contradicted the record, and is kept as disputed", _is("order.disputed")),
+    ("somebody else traded on the account: found, and booked", _foreign),
+    ("book and broker were compared, and agreed", _told("book.reconciled", "outcome", "AGREED")),
 )  # fmt: skip
 
 
