@@ -232,14 +232,14 @@ def _untold(life: Life) -> Counter[str]:
 
 
 def _untrue(life: Life) -> Counter[str]:
-    """Count, by instrument, how often the answers began to say what was not so."""
+    """Count, by instrument, how often the answers began to say something else that was not so."""
     counts: Counter[str] = Counter()
     for one, other in pairwise((None, *life.answers)):
         assert other is not None
         for name in other.so | other.told:
-            is_wrong = other.told.get(name) != other.so.get(name)
-            was_wrong = one is not None and one.told.get(name) != one.so.get(name)
-            counts[name] += is_wrong and not was_wrong
+            told = other.told.get(name), other.so.get(name)
+            is_news = one is None or told != (one.told.get(name), one.so.get(name))
+            counts[name] += is_news and told[0] != told[1]
     return counts
 
 
