@@ -49,11 +49,13 @@ class StandingFills:
     whose: dict[int, tuple[str, str]] = Factory(dict)
     fees: dict[tuple[int, int], dict[str, Decimal]] = Factory(dict)
     steps: list[tuple[int, int] | InstrumentSplit] = Factory(list)
+    times: list[int | None] = Factory(list)
     moved: set[tuple[str, str]] = Factory(set)
 
     def take(self, stream: int, event: Event) -> None:
         if isinstance(event, InstrumentSplit):
             self.steps.append(event)
+            self.times.append(event.ts_event)
         if not isinstance(event, OrderEvent):
             return
         self.whose[stream] = (event.account_id, event.instrument_id)
@@ -66,6 +68,7 @@ class StandingFills:
             put(event.fill_no, event.last_qty, event.last_px)
         if isinstance(event, OrderFilled | FillInferred):
             self.steps.append((stream, event.fill_no))
+            self.times.append(event.ts_event)
             self.fees[stream, event.fill_no] = {}
         if isinstance(event, OrderFilled) and event.commission is not None:
             currency = event.commission_currency or "UNKNOWN"
@@ -98,13 +101,37 @@ class StandingFills:
     def realized(self, position: Position) -> tuple[Fraction, Fraction]:
         """Return what average cost makes of these fills in their order, and what they turned over.
 
-        A fee in the base currency of a SPOT moves the quantity at cost.
+        A fee in the base currency of a SPOT moves the quantity at cost.  A split comes after what
+        happened before it and before all else, as far as times tell.
         """
+        splits = {
+            place: step
+            for place, step in enumerate(self.steps)
+            if isinstance(step, InstrumentSplit) and step.instrument_id == position.instrument_id
+        }
+        timed = sorted(
+            (place for place in splits if self.times[place] is not None),
+            key=lambda place: (self.times[place], place),
+        )
+
+        def before(place: int) -> int:
+            """Count the timed splits that come before what stands at *place*."""
+            ts = self.times[place]
+            if ts is None:
+                return sum(each < place for each in timed)
+            return sum(self.times[each] <= ts for each in timed)
+
+        ordered: list[tuple[tuple[int, int, int], int]] = []
+        for place, step in enumerate(self.steps):
+            if place in timed:
+                ordered.append(((timed.index(place), 1, 0), place))
+            elif place in splits or not isinstance(step, InstrumentSplit):
+                ordered.append(((before(place), 0, place), place))
         qty = basis = gross = turnover = Fraction(0)
-        for step in self.steps:
+        for _, place in sorted(ordered):
+            step = self.steps[place]
             if isinstance(step, InstrumentSplit):
-                if step.instrument_id == position.instrument_id:
-                    qty *= Fraction(step.numerator) / Fraction(step.denominator)
+                qty *= Fraction(step.numerator) / Fraction(step.denominator)
                 continue
             if self.whose[step[0]] != (position.account_id, position.instrument_id):
                 continue

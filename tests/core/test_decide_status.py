@@ -199,6 +199,24 @@ def test_a_replacement_is_real_only_when_it_is_accepted():
     )  # fmt: skip
 
 
+def test_an_id_that_is_heard_of_late_is_not_the_one_the_order_goes_by():
+    """Seen in a simulated day: the acceptance came after the replacement that renumbered the
+    order, and every look-up asked for an order that was none any more."""
+    desk = after()
+    desk.say(a_replace("P-1", "12", "R-1"))
+    desk.say(a_report(_E.REPLACED, order_status=_S.NEW, client_order_id="P-1", order_qty="12",
+                      orig_client_order_id="R-1", venue_order_id="V-2", ts_event=20))  # fmt: skip
+    desk.say(a_report(_E.NEW, order_status=_S.NEW, venue_order_id="V-1", ts_event=10))
+
+    (order,) = desk.orders()
+    assert order.venue_order_id == "V-2"
+    desk.say(a_fill("T-1", "1", "100", client_order_id=None, venue_order_id="V-1", ts_event=15))
+    desk.say(a_report(_E.CANCELED, order_status=_S.CANCELED, client_order_id=None,
+                      venue_order_id="V-2", ts_event=30))  # fmt: skip
+    (order,) = desk.orders()
+    assert (order.order_status, order.standing.cum_qty) == (_S.CANCELED, 1)
+
+
 def test_a_chain_of_replacements_is_one_order_under_every_id():
     """A fill in flight names the id that the venue knew when it matched."""
     desk = after(a_report(_E.NEW, order_status=_S.NEW, venue_order_id="V-1"))

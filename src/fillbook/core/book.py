@@ -193,8 +193,9 @@ class Book:
     def _index(self, order: Order, before: tuple[int, int, int]) -> None:
         for client_id in order.client_order_ids[before[0] :]:
             self._client_ids[client_id] = order.stream
-        for venue_id in order.venue_order_ids[before[1] :]:
-            _list(self._venue_ids, venue_id, order.stream)
+        if len(order.venue_order_ids) > before[1]:  # one heard of late is not the last of them
+            for venue_id in order.venue_order_ids:
+                _list(self._venue_ids, venue_id, order.stream)
         for fill in list(order.fills.values())[before[2] :]:
             _list(self._trade_ids, fill.trade_id, order.stream)
 

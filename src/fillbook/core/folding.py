@@ -148,7 +148,12 @@ def _note_ids(order: Order, event: OrderEvent) -> None:
         if client_id is not None and client_id not in order.client_order_ids:
             order.client_order_ids.append(client_id)
     venue_id = event.venue_order_id
-    if venue_id is not None and venue_id not in order.venue_order_ids:
+    if venue_id is None or venue_id in order.venue_order_ids:
+        return
+    if order.venue_order_ids and is_after(order.standing.told.get("TERMS"), event.ts_event):
+        # It was said before the terms that stand, and with them the id that the order has now.
+        order.venue_order_ids.insert(-1, venue_id)
+    else:
         order.venue_order_ids.append(venue_id)
 
 
