@@ -19,7 +19,10 @@ FLOORS = {
     "new_order": 4,
     "order_handle": 4,
     "simulated_day": 4,  # a robot in virtual time: for the demo, the tests, tools/simulate
+    "simulated_reconciliation": 4,
+    "simulated_agreement": 4,  # judges what came of such a day
     "operating": 4,  # carries an operator's word to a robot or its ledger, which wiring opens
+    "comparing": 4,  # compares because somebody wants it, by whoever is at work on the ledger
     "wiring": 4,
     "configuration": 4,  # what the robot's owner chose; wiring makes a robot of it
     "feedback": 3,
@@ -35,10 +38,13 @@ FLOORS = {
 }
 SAME_FLOOR = {
     ("operating", "wiring"),
+    ("comparing", "wiring"), ("comparing", "operating"), ("comparing", "configuration"),
     ("robot", "wiring"), ("robot", "new_order"), ("robot", "order_handle"),
     ("async_robot", "robot"), ("async_robot", "new_order"), ("async_robot", "order_handle"),
     ("demonstration", "wiring"),
     ("wiring", "configuration"), ("simulated_day", "wiring"), ("demonstration", "simulated_day"),
+    ("simulated_reconciliation", "wiring"), ("simulated_reconciliation", "simulated_day"),
+    ("simulated_reconciliation", "simulated_agreement"), ("simulated_agreement", "simulated_day"),
 }  # fmt: skip
 
 CONCRETE = {
@@ -49,7 +55,7 @@ CONCRETE = {
     "fillbook.brokers.paper", "fillbook.brokers.client", "fillbook.brokers.statements",
     "fillbook.brokers.paper_live", "fillbook.brokers.paper_server", "fillbook.brokers.paper_sim",
 }  # fmt: skip
-NAMES_CONCRETE = {"wiring", "demonstration", "simulated_day"}
+NAMES_CONCRETE = {"wiring", "demonstration", "simulated_day", "simulated_reconciliation"}
 EXCEPTIONS = {
     # Only the log can make a file of events that exist already, and only a re-import asks for it.
     ("audit/reimport.py", "fillbook.log.restore"),

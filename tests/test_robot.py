@@ -15,7 +15,8 @@ from fillbook.brokers.live import Capabilities
 from fillbook.brokers.paper_server import PaperServer
 from fillbook.core.client_ids import FORMS, HEAD_BYTES, parse
 from fillbook.core.policies import PartialFills
-from fillbook.errors import BadRequest, LedgerInUse, RobotClosed, TradingHalted
+from fillbook.core.values import Side
+from fillbook.errors import BadRequest, LedgerInUse, NotOverYet, RobotClosed, TradingHalted
 from fillbook.feedback.settings import SECOND
 from fillbook.wiring.books import reducer_fingerprint
 
@@ -293,6 +294,38 @@ def test_a_file_may_name_a_paper_server(tmp_path: Path):
     assert not (tmp_path / "robot.ledger.paper").exists()
 
 
+def test_a_program_compares_with_its_broker(ledger: str):
+    """Dry first: nothing is written.  What somebody sold by hand explains it, and is booked."""
+    paper = PaperBroker(seed=7)
+    with Robot.open(ledger, broker=paper) as robot:
+        assert robot.submit(NewOrder.market("SBER", "BUY", 100)).wait(20)
+        paper.trade_by_hand("SBER", Side.SELL, Decimal(30))
+        head = robot.summary()["head_seq"]
+
+        dry = robot.reconcile()
+        assert [row["explained_by"] for row in dry["positions"]]
+        assert (dry["outcome"], dry["is_applied"]) == ("AGREED", False)
+        assert robot.summary()["head_seq"] == head
+
+        done = robot.reconcile(apply=True, by="olga")
+        held = robot.position("SBER")
+        assert held is not None
+        assert held.position_qty == 70
+        assert (done["by"], done["seq"]) == ("olga", robot.summary()["head_seq"])
+        assert robot.reconcile(adopt="SBER")["positions"] == []
+    with pytest.raises(RobotClosed):
+        robot.reconcile()
+
+
+def test_a_comparison_that_takes_too_long_is_not_waited_for(ledger: str):
+    client = Client()
+    with Robot.open(ledger, broker=ClientBroker(client)) as robot:
+        client.get_positions = lambda: client.release.wait(20) or []  # type: ignore[method-assign]
+        with pytest.raises(NotOverYet, match="nothing was written"):
+            robot.reconcile(timeout_s=0.2)
+        client.release.set()
+
+
 def test_the_same_verbs_awaited(ledger: str):
     async def trade() -> list[str]:
         seen: list[str] = []
@@ -312,6 +345,7 @@ def test_the_same_verbs_awaited(ledger: str):
             assert not await resting.wait(0.2)
             await robot.cancel(resting)
             assert await resting.wait(20)
+            assert (await robot.reconcile())["outcome"] == "AGREED"
         await asyncio.wait_for(task, 10)
         return seen
 

@@ -103,6 +103,10 @@ class AsyncRobot:
         """See `Robot.positions`."""
         return await asyncio.to_thread(self.robot.positions)
 
+    async def reconcile(self, **options: Any) -> dict[str, Any]:
+        """See `Robot.reconcile`."""
+        return await asyncio.to_thread(partial(self.robot.reconcile, **options))
+
     async def summary(self) -> dict[str, Any]:
         """See `Robot.summary`."""
         return await asyncio.to_thread(self.robot.summary)

@@ -23,6 +23,7 @@ __all__ = [
     "LedgerTooNew",
     "LogError",
     "NotALedger",
+    "NotOverYet",
     "OfflineRefused",
     "OperatorRefused",
     "RequestRefused",
@@ -287,6 +288,17 @@ class OperatorRefused(FillbookError):
     def __str__(self) -> str:
         said = f"{self.problem}; nothing was changed"
         return f"{said}: {self.remedy}" if self.remedy else said
+
+
+@define
+class NotOverYet(FillbookError):
+    """Somebody was asked for something and is not seen to have ended it.  It may still happen."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.remedy}"
 
 
 @define

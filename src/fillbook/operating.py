@@ -26,7 +26,7 @@ from fillbook.log.heads import read_checkpoint
 from fillbook.log.lock import is_locked
 from fillbook.wiring import MEMORY, id_maker, open_log, open_reader, recover, save_state
 
-__all__ = ["Done", "accept_tail_loss", "operate", "status"]
+__all__ = ["DOOR_PATIENCE_S", "Done", "accept_tail_loss", "operate", "path_of", "status"]
 
 DOOR_PATIENCE_S = 2.0
 _TRIES = 4
@@ -52,7 +52,7 @@ def operate(ledger: str, verb: str, args: Mapping[str, Any]) -> Done:
 
     Raises `LedgerNotFound`, `LedgerInUse`, `BadInput` with the door's answer, `OperatorRefused`.
     """
-    path = _path_of(ledger)
+    path = path_of(ledger)
     given = {key: value for key, value in args.items() if value is not None}
     for is_last in [False] * (_TRIES - 1) + [True]:
         is_silent = False
@@ -90,7 +90,7 @@ def status(ledger: str) -> dict[str, Any]:
     the ledger, in words), `halts_left` (how many halts lie beside it and are not on record yet).
     A `state` of `SILENT` is a robot that does not answer, `WRITING` another program that writes.
     """
-    path = _path_of(ledger)
+    path = path_of(ledger)
     state = "NOT_RUNNING"
     try:
         told = ask(path + ".sock", "status", {}, DOOR_PATIENCE_S)
@@ -119,7 +119,7 @@ def accept_tail_loss(ledger: str, by: str, reason: str) -> dict[str, Any]:
 
     Raises `OperatorRefused` where nothing is missing, and what `open_log` raises.
     """
-    path = _path_of(ledger)
+    path = path_of(ledger)
     checkpoint, problem = read_checkpoint(path)
     with open_reader(path) as reader:
         head = reader.head()
@@ -140,7 +140,11 @@ def accept_tail_loss(ledger: str, by: str, reason: str) -> dict[str, Any]:
         log.close()
 
 
-def _path_of(ledger: str) -> str:
+def path_of(ledger: str) -> str:
+    """Return the real path of *ledger*, beside which its lock and its door are.
+
+    Raises `LedgerNotFound`, or `BadInput` for one in memory.
+    """
     if ledger == MEMORY:
         raise BadInput(f"{MEMORY} has no door", "name a ledger file")
     path = os.path.realpath(ledger)

@@ -10,7 +10,7 @@ Every method may be called from any thread.  `AsyncRobot` has the same verbs, aw
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from fillbook.brokers.live import Broker
@@ -20,7 +20,7 @@ from fillbook.core.holdings import PositionView
 from fillbook.core.orders import Order
 from fillbook.core.policies import KEEP
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
-from fillbook.errors import BadRequest, RobotClosed
+from fillbook.errors import BadRequest, NotOverYet, RobotClosed
 from fillbook.feedback.keeper import News
 from fillbook.feedback.runner import Runner
 from fillbook.feedback.settings import Settings
@@ -267,6 +267,43 @@ class Robot:
         """Return every position that ever moved."""
         with self._runner.lock:
             return self._runner.tracker.book.position_views()
+
+    def reconcile(
+        self,
+        *,
+        apply: bool = False,
+        adopt: Iterable[str] = (),
+        by: str = "the robot's program",
+        reason: str | None = None,
+        timeout_s: float = 90,
+    ) -> dict[str, Any]:
+        """Compare the book with the broker now, and return what was found (`docs/reconcile.md`).
+
+        Without *apply* it works on a fork of the book: nothing is written and nothing done.
+
+        Args:
+            adopt: Instruments that are set to what the broker says, whatever the policy.
+            by: Who wants it; it is put on record with the *reason*.
+
+        Raises `OperatorRefused` where the broker cannot be asked, `NotOverYet` where that took
+        longer than *timeout_s*; with *apply* it may still be done then.
+        """
+        from fillbook.wiring.reconciling import begin_run, run_of
+
+        runner = self._runner
+        with self._step() as now:
+            number = begin_run(runner, now, by, apply=apply, adopt=adopt, reason=reason)
+        if not self.wait_until(lambda: run_of(runner, number)[0] is not None, timeout_s):
+            raise NotOverYet(
+                f"the comparison is not over after {timeout_s:g} s",
+                "what comes of it is a book.reconciled of the ledger"
+                if apply
+                else "nothing was written; ask again, and wait longer",
+            )
+        with runner.lock:
+            result, _ = run_of(runner, number)
+        assert result is not None
+        return result
 
     # ---- halts
 

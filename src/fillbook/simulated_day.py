@@ -35,7 +35,7 @@ from fillbook.reconcile.choices import Choices
 from fillbook.wiring import MEMORY, recover
 from fillbook.wiring.reconciling import reconcile_task
 
-__all__ = ["OPENS_NS", "Day", "Wishes", "differences", "live"]
+__all__ = ["OPENS_NS", "Day", "SimulatedRobot", "Wishes", "differences", "live", "order_difference"]
 
 OPENS_NS = 1_773_388_800 * SECOND  # 2026-03-13T08:00:00Z
 _SETTLE_S = 120
@@ -99,7 +99,7 @@ def live(
     """Live the day of *seed* on a new *ledger*; without a *plan* that is drawn too."""
     wishes = wishes or Wishes()
     day = Day(seed, FaultPlan.drawn(seed) if plan is None else plan)
-    living = _Robot(day, wishes, ledger, robot)
+    living = SimulatedRobot(day, wishes, ledger, robot)
     random = living.random
     span = wishes.minutes * 60
     agenda = sorted(
@@ -127,8 +127,14 @@ def live(
     return day
 
 
-class _Robot:
-    """One robot, its broker and its clock."""
+class SimulatedRobot:
+    """One robot, its broker and its clock.
+
+    Attributes:
+        broker: The one that lies; its `truth()` does not.
+        tracker: The loop of the robot as it lives now; a crash makes another one.
+        now: ns since 1970, UTC.
+    """
 
     def __init__(self, day: Day, wishes: Wishes, ledger: str, robot: str) -> None:
         self.day = day
@@ -153,14 +159,12 @@ class _Robot:
         self._wishes = wishes
         self._under_way: list[tuple[int, int, Call, Any]] = []
         self._seq = self._call_count = 0
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
-        self._keeper = Keeper(
-            self.log, lambda: recover(self.log), self._wishes.settings.fill_policy
-        )
+    def wake(self) -> None:
+        self.keeper = Keeper(self.log, lambda: recover(self.log), self._wishes.settings.fill_policy)
         self.tracker = Tracker(
-            self._keeper,
+            self.keeper,
             self._wishes.capabilities,
             self._wishes.settings,
             self._make_id,
@@ -181,7 +185,7 @@ class _Robot:
         self.tracker.stop(self.now, "the day is over")
         for listing in LISTINGS:
             mark = self.broker.market.mark(listing.instrument_id)
-            self._keeper.hear(Message(0, "mark", mark, b""), Source.IMPORT)
+            self.keeper.hear(Message(0, "mark", mark, b""), Source.IMPORT)
         for record in self.log.records():
             self.day.events[record.type] += 1
         self.day.problems += differences(self.tracker.book, self.broker.truth())
@@ -249,7 +253,7 @@ class _Robot:
         self._under_way.clear()
         self.now += self.random.randrange(60) * SECOND
         self.broker.advance(self.now)  # nobody hears the stream
-        self._wake()
+        self.wake()
         self.tracker.start(self.now)
 
     def cancel_rest(self) -> None:
@@ -266,7 +270,7 @@ class _Robot:
             self._hand_over()
             self.tracker.tick(self.now)
             for call in self.tracker.start_calls(self.now):
-                self._make(call)
+                self.make_call(call)
             if self.now >= end:
                 return
             moments = [end, self.broker.next_ns]
@@ -276,7 +280,7 @@ class _Robot:
             moments += [entry[0] for entry in self._under_way]
             self.now = min(max(min(moments), self.now + _TICK_NS), end)
 
-    def _make(self, call: Call) -> None:
+    def make_call(self, call: Call) -> None:
         self.day.calls[call.kind] += 1
         due_ns, outcome = self.broker.call(self.now, call.kind, *call.arguments())
         self._call_count += 1
@@ -295,7 +299,7 @@ class _Robot:
             if kind == 0:
                 self._hear(what)
             else:
-                self._answer(*what)
+                self.answer(*what)
 
     def _hear(self, what: Message | LineChange) -> None:
         if isinstance(what, LineChange):
@@ -303,7 +307,7 @@ class _Robot:
         else:
             self.day.heard[self.tracker.hear(what, self.now).outcome] += 1
 
-    def _answer(self, call: Call, outcome: list[Message] | BaseException) -> None:
+    def answer(self, call: Call, outcome: list[Message] | BaseException) -> None:
         if isinstance(outcome, BaseException):
             self.tracker.failed(call, outcome, self.now)
         else:
@@ -323,7 +327,7 @@ def differences(book: Book, truth: dict[str, list[dict[str, Any]]]) -> list[str]
         order = book.find_order(row["client_order_id"], row["venue_order_id"])
         if order is not None:
             known.add(order.stream)
-        problem = _order_difference(order, row)
+        problem = order_difference(order, row)
         if problem is not None:
             problems.append(f"{row['client_order_id'] or row['venue_order_id']}: {problem}")
     for stream in book.open:
@@ -343,7 +347,7 @@ def differences(book: Book, truth: dict[str, list[dict[str, Any]]]) -> list[str]
     return problems
 
 
-def _order_difference(order: Order | None, row: dict[str, Any]) -> str | None:
+def order_difference(order: Order | None, row: dict[str, Any]) -> str | None:
     if order is None:  # one that was refused at the door has no id there, and none here
         return f"not in the book, {row['order_status']}" if row["venue_order_id"] else None
     if str(order.order_status) != row["order_status"]:

@@ -326,7 +326,17 @@ def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path, verb: str):
 
 @pytest.mark.parametrize(
     "verb",
-    ["halt", "resume", "cancel-all", "resolve", "adjust", "accept-tail-loss", "status", "watch"],
+    [
+        "halt",
+        "resume",
+        "cancel-all",
+        "resolve",
+        "adjust",
+        "accept-tail-loss",
+        "status",
+        "watch",
+        "reconcile",
+    ],
 )
 def test_every_verb_shows_how_it_is_used(verb: str):
     done = run(verb, "--help")

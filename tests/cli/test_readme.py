@@ -49,6 +49,11 @@ def test_the_quick_start_does_what_it_says(tmp_path: Path):
     assert "sber.ledger: whole" in done.out.splitlines()
     assert done.out.count("FILLED") >= 2
 
+    [commands] = blocks("Book and broker")
+    done = shell(commands, tmp_path)
+    assert (done.status, done.err) == (0, "")
+    assert "agree on 1 position" in " ".join(done.out.split())
+
 
 def test_a_robot_that_stays_is_operated_from_another_terminal(tmp_path: Path):
     [program] = blocks("A robot that stays", "python")

@@ -17,8 +17,8 @@ from cli.running import COMMAND, Done, day, environment, fill, jsonl, order, run
 
 VERBS = [
     "demo", "init", "paper", "doctor", "orders", "positions", "state", "tail", "import", "export",
-    "backup", "verify", "status", "watch", "halt", "resume", "cancel-all", "resolve", "adjust",
-    "accept-tail-loss",
+    "backup", "verify", "status", "watch", "reconcile", "halt", "resume", "cancel-all", "resolve",
+    "adjust", "accept-tail-loss",
 ]  # fmt: skip
 
 

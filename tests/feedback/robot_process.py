@@ -3,6 +3,7 @@
 submit        one order; answers `ID STATUS` or `refused: …`
 wait ID WORD  until the order has that status
 sent          how many orders the broker was given, and how many cancels
+hold ID QTY   from now on the broker says that the account holds this
 slow SECONDS  the next order is handed to the broker only after a while (as a rate limit would)
 quit          stop in order
 
@@ -25,6 +26,7 @@ class Client:
 
     def __init__(self) -> None:
         self.placed: dict[str, dict[str, Any]] = {}
+        self.held: dict[str, str] = {}
         self.cancels = 0
         self.answers = True
 
@@ -48,7 +50,7 @@ class Client:
         return True
 
     def get_positions(self) -> list[dict[str, Any]]:
-        return []
+        return [{"symbol": name, "quantity": qty} for name, qty in self.held.items()]
 
 
 class RobotProcess:
@@ -113,6 +115,8 @@ def main() -> None:
     from fillbook import NewOrder, Robot
     from fillbook.brokers import ClientBroker
     from fillbook.errors import RequestRefused
+    from fillbook.reconcile.choices import Choices
+    from fillbook.reconcile.wishes import SECOND, Patience
 
     client = Client()
     client.answers = "mute" not in sys.argv
@@ -120,7 +124,8 @@ def main() -> None:
     pause = 0.0
     slow = threading.Event()
 
-    robot = Robot.open(sys.argv[1], broker=broker)
+    soon = Choices(patience=Patience(between_ns=SECOND // 10))
+    robot = Robot.open(sys.argv[1], broker=broker, reconciliation=soon)
     make = robot._runner._last_look.concerns
 
     def concerns(call: Any) -> bool:
@@ -145,6 +150,9 @@ def main() -> None:
                 print(found.order_status, flush=True)
             case ["sent"]:
                 print(json.dumps([len(client.placed), client.cancels]), flush=True)
+            case ["hold", name, qty]:
+                client.held[name] = qty
+                print("ok", flush=True)
             case ["slow", seconds]:
                 pause = float(seconds)
                 slow.set()

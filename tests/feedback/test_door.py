@@ -18,11 +18,13 @@ from fillbook import NewOrder, Robot
 from fillbook.brokers import ClientBroker
 from fillbook.errors import BadInput, OperatorRefused, TradingHalted
 from fillbook.feedback.door import Door
-from fillbook.feedback.doorbell import Closed, Silent, ask, reach
+from fillbook.feedback.doorbell import Closed, Refused, Silent, ask, reach
 from fillbook.feedback.halt_file import HaltFile, HaltRequest
 from fillbook.feedback.verbs import Key, RobotBusy, Verbs
 from fillbook.log.sqlite import SqliteLog
 from fillbook.operating import operate, status
+from fillbook.reconcile.choices import Choices
+from fillbook.reconcile.wishes import SECOND, Patience
 
 WHO = {"by": "olga", "reason": "it trades oddly"}
 ORDER = NewOrder.limit("SBER", "BUY", "10", "275.5")
@@ -149,7 +151,6 @@ def test_what_is_no_socket_is_not_touched(verbs: Verbs, tmp_path: Path):
         (b'{"args": {}}\n', "verb"),
         (b'{"verb": "echo", "arg": {}}\n', "'arg'"),
         (b'{"verb": "ech"}\n', "none of echo"),
-        (b'{"verb": "reconcile"}\n', "yet"),
         (b'{"verb": "echo", "args": {"texd": "a"}}\n', "is text meant?"),
         (b'{"verb": "echo", "args": {"text": 1}}\n', "no text"),
         (b'{"verb": "echo", "args": {"text": " "}}\n', "empty"),
@@ -305,6 +306,60 @@ def test_a_halt_that_was_left_for_a_robot_that_then_died_holds_when_it_comes_bac
     with SqliteLog.open(ledger) as log:
         types = [record.type for record in log.records()]
     assert types[types.index("trading.halted") + 1] == "robot.started"  # before it does anything
+
+
+# ---- comparing with the broker
+
+
+def over(sock: str, number: str) -> dict[str, Any]:
+    """What came of a reconciliation, once it is over."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        told = ask(sock, "reconciled", {"number": number})
+        if told["is_over"]:
+            return told
+        assert told["result"] is None
+        assert told["stage"] in ("READING", "ASKING", "WAITING")
+        time.sleep(0.02)
+    raise AssertionError("it is not over")
+
+
+def test_a_comparison_is_begun_at_the_door_and_told_when_it_is_over(ledger: str):
+    client = Client()
+    soon = Choices(patience=Patience(between_ns=SECOND // 10))
+    with Robot.open(ledger, broker=ClientBroker(client), reconciliation=soon) as robot:
+        client.held["SBER"] = "5"
+        head = robot.summary()["head_seq"]
+        sock = f"{ledger}.sock"
+
+        dry = over(sock, str(ask(sock, "reconcile", {"by": "olga"})["number"]))["result"]
+        assert (dry["outcome"], dry["is_applied"], dry["seq"]) == ("DIFFERS", False, None)
+        assert robot.summary()["head_seq"] == head
+
+        wanted = {"by": "olga", "apply": True, "adopt": "GAZP\nSBER"}
+        done = over(sock, str(ask(sock, "reconcile", wanted)["number"]))["result"]
+        assert (done["outcome"], done["by"], done["seq"]) == ("ADOPTED", "olga", head + 1)
+        assert robot.summary()["positions_unconfirmed"] == ["SBER"]
+
+        for number in ("99", "x", "\u0663"):
+            with pytest.raises(Refused, match="no reconciliation"):
+                ask(sock, "reconciled", {"number": number})
+        with pytest.raises(Refused, match="by is missing"):
+            ask(sock, "reconcile", {"apply": True})
+
+
+def test_a_robot_that_does_not_reach_its_broker_says_so_at_once(ledger: str):
+    client = Client()
+
+    def get_positions() -> list[dict[str, Any]]:
+        raise ConnectionResetError("cut")
+
+    client.get_positions = get_positions  # type: ignore[method-assign]
+    broker = ClientBroker(client)
+    with Robot.open(ledger, broker=broker, recover_timeout_s=3) as robot:
+        robot.wait_until(lambda: not robot.summary()["online"], 20)
+        with pytest.raises(Refused, match=r"does not reach its broker.*cut"):
+            ask(f"{ledger}.sock", "reconcile", {"by": "olga"})
 
 
 # ---- the file

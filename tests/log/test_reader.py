@@ -249,3 +249,20 @@ def test_a_reader_can_be_shared_by_threads(path: Path) -> None:
         for thread in threads:
             thread.join(60)
     assert counts == [3001] * 8
+
+
+def test_a_reader_that_leaves_nothing_makes_no_file_and_sees_a_writer_that_comes(
+    path: Path,
+) -> None:
+    with open_fixed(path) as log:
+        log.append([draft()])
+        head = log.head()
+    before = sorted(os.listdir(path.parent))
+    with open_reader(path, leaves_nothing=True) as reader:
+        assert reader.head() == head
+        assert sorted(os.listdir(path.parent)) == before
+        with open_fixed(path) as log:
+            log.append([draft()])
+            assert reader.head() == log.head()
+            with open_reader(path, leaves_nothing=True) as beside:
+                assert beside.head() == log.head()

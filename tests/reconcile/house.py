@@ -16,7 +16,7 @@ from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.policies import DEFAULT, Action, Policies, Size
 from fillbook.reconcile.reconciler import Rhythm
-from fillbook.reconcile.run import Patience, Wish
+from fillbook.reconcile.wishes import Patience, Wish
 from fillbook.wiring.reconciling import reconcile_task
 
 TELLS = evolve(ABLE, has_positions=True, positions_lag_ns=10 * SECOND)

@@ -133,7 +133,7 @@ def test_by_hand_nothing_is_written_unless_that_is_wanted(tmp_path: Path):
     def compare(*, apply: bool) -> str:
         wish = Wish(cause="OPERATOR")
         done = reconcile_at_rest(path, Teller(), choices, ["default"], wish, apply=apply)  # type: ignore[arg-type]
-        return str(done.result["outcome"])
+        return str(done["outcome"])
 
     before = types()
     assert compare(apply=False) == "ADOPTED"

@@ -2,6 +2,11 @@
 
 from decimal import Decimal
 
+from attrs import evolve
+
+from feedback.desk import filled
+from fillbook.core.reports import InstrumentReport
+from fillbook.core.values import Contract
 from fillbook.reconcile.policies import Action
 from reconcile.house import House, policies
 
@@ -100,3 +105,22 @@ def test_an_empty_answer_never_takes_a_position_away():
     (gap,) = house.runs()[-1].gaps
     assert gap.reported_qty is None
     assert gap.action == "ALERT"
+
+
+def test_a_fee_taken_in_the_base_currency_explains_what_is_missing():
+    """The stream told the fill without its fee; who is asked for fills tells it."""
+    house = House()
+    house.begin()
+    coin = InstrumentReport(instrument_id="SBER", contract=Contract.SPOT, base_currency="BTC")
+    house.hear(coin)
+    order = house.submit("1", "100")
+    house.live(0)
+    fill = evolve(filled(order, "T1", "1", "1"), ts_event=house.now)
+    house.hear(fill)
+    house.theirs["SBER"] = Decimal("0.999")
+    house.live(20)
+    house.untold.append(evolve(fill, commission=Decimal("0.001"), commission_currency="BTC"))
+    run = house.reconcile()
+
+    assert (run.outcome, run.explained, run.adopted) == ("AGREED", 1, 0)
+    assert house.held() == "0.999"

@@ -17,11 +17,11 @@ from typing import Any
 from attrs import evolve
 
 from fillbook.brokers.live import BrokerRefused, Capabilities, NotSent, OrderRef
-from fillbook.brokers.paper import PaperExchange
 from fillbook.brokers.paper_desk import Desk
 from fillbook.brokers.paper_faults import Dice, FaultPlan
 from fillbook.brokers.paper_hands import Hands
 from fillbook.brokers.paper_market import LISTINGS, Listing
+from fillbook.brokers.paper_open import OpenExchange
 from fillbook.brokers.paper_positions import PositionMemory
 from fillbook.brokers.paper_stream import Event, LineChange, Stream, message_of, understated
 from fillbook.brokers.paper_wire import MICROSECOND, SECOND, VenueMessage
@@ -197,7 +197,7 @@ class SimulatedBroker:
         return self._now_ns
 
     @property
-    def market(self) -> PaperExchange:
+    def market(self) -> OpenExchange:
         """The exchange, only to look at: quotes, what is held."""
         return self._desk.exchange
 

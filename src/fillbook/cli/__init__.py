@@ -34,6 +34,7 @@ _GROUPS = {
     "Operate a robot": {
         "status": ("watching", "Show how the robot stands: orders, line, halts."),
         "watch": ("watching", "Show it live, in a terminal or line by line."),
+        "reconcile": ("reconciling", "Compare the book with the broker, or a statement."),
         "halt": ("commanding", "Let no new order out; also where the robot hangs."),
         "resume": ("commanding", "Lift a halt."),
         "cancel-all": ("commanding", "Cancel every open order."),

@@ -19,6 +19,7 @@ __all__ = [
     "CONFIGURATION",
     "as_json",
     "by_option",
+    "config_of",
     "instant_ns",
     "json_option",
     "ledger_option",
@@ -72,6 +73,12 @@ def ledger_options(
 def ledger_option(command: _Command) -> _Command:
     """Add `--ledger FILE` and `--config FILE`; see `ledger_options`."""
     return ledger_options()(command)
+
+
+def config_of(context: click.Context) -> str | None:
+    """Return what `--config` named, None where it was left out."""
+    named: str | None = context.meta.get(_CONFIG)
+    return named
 
 
 def _keep_config(context: click.Context, _: click.Parameter, path: str | None) -> None:

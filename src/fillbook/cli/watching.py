@@ -98,6 +98,8 @@ def _line(told: dict[str, Any]) -> str:
     ):  # fmt: skip
         if told[key]:
             parts.append(f"{len(told[key])} {word}")
+    if told["position_differences"]:
+        parts.append(_differences(told))
     for halt in told["halts"]:
         parts.append(f"{halt['instrument_id'] or 'everything'} {halt['level']}")
     if told["halts_left"]:
@@ -114,6 +116,7 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", _state(told)),
         ("head", f"seq {told['head_seq']}"),
         ("orders", _orders(told)),
+        *_positions(told),
     ]
     if told["answers"]:
         line = "online" if told["online"] else "offline"
@@ -155,6 +158,31 @@ def _orders(told: dict[str, Any]) -> str:
             more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
             parts.append(f"{len(ids)} {word} ({', '.join(map(str, ids[:_MOST_NAMED]))}{more})")
     return ", ".join(parts)
+
+
+def _positions(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return whether book and broker hold the same, and when that was looked at."""
+    outcome = told["positions_outcome"]
+    if outcome is None:
+        return [("positions", "never compared with the broker's")]
+    if told["positions_in_sync"]:
+        text = f"book and broker agree since {_second(told['positions_since'])}"
+    else:
+        text = _differences(told)
+    return [("positions", text), ("compared", f"{_second(told['positions_checked'])}, {outcome}")]
+
+
+def _differences(told: dict[str, Any]) -> str:
+    """Return what the broker holds more or less, the first ones by name."""
+    gaps = told["position_differences"]
+    if not gaps:
+        return "not known to agree with the broker's"
+    named = [
+        f"{name} {qty if qty.startswith('-') else f'+{qty}'}"
+        for name, qty in list(gaps.items())[:_MOST_NAMED]
+    ]
+    more = f" and {len(gaps) - _MOST_NAMED} more" if len(gaps) > _MOST_NAMED else ""
+    return f"the broker differs: {', '.join(named)}{more}"
 
 
 def _second(moment: str | None) -> str:

@@ -27,27 +27,38 @@ class Agreement:
         last_seq: Its seq.
         point_seq, point_ns: The agreed point: the last run that left nothing open, and when that
             began (ns since 1970, UTC).  All before it is accounted for.  0 where there was none.
+        asked_ns: When the last run began that came to an end: all before it was asked for.
         since_ns: Since when every run has agreed; None while book and broker do not.
         unconfirmed: Positions that were adopted and that no run has found to agree since, with the
             seq of the adoption.
+        restored: Positions that were last adopted with an order that trades them back: the seq of
+            the adoption, and the client order id.
     """
 
     last: BookReconciled | None = None
     last_seq: int = 0
     point_seq: int = 0
     point_ns: int = 0
+    asked_ns: int = 0
     since_ns: int | None = None
     unconfirmed: dict[Key, int] = field(factory=dict)
+    restored: dict[Key, tuple[int, str]] = field(factory=dict)
 
     @property
     def is_so(self) -> bool | None:
-        """Book and broker hold the same; None before it was ever looked at."""
-        return None if self.last is None else self.since_ns is not None
+        """Book and broker hold the same; None where no run told yet, or the last one could not."""
+        if self.last is None or self.last.outcome in ("UNSETTLED", "UNANSWERED"):
+            return None
+        return self.since_ns is not None
 
     def apply(self, seq: int, event: Event) -> None:
         """Take in the next event; those of no concern are passed over."""
         if isinstance(event, PositionAdopted):
-            self.unconfirmed[event.account_id, event.instrument_id] = seq
+            key = event.account_id, event.instrument_id
+            self.unconfirmed[key] = seq
+            self.restored.pop(key, None)
+            if event.restore_client_order_id is not None:
+                self.restored[key] = seq, event.restore_client_order_id
         elif isinstance(event, BookReconciled):
             self._compared(seq, event)
 
@@ -59,6 +70,8 @@ class Agreement:
         left = {(gap.account_id, gap.instrument_id) for gap in run.gaps}
         for key in [key for key in self.unconfirmed if key not in left]:
             del self.unconfirmed[key]
+        if run.outcome != "UNSETTLED":
+            self.asked_ns = run.started
         if run.outcome in _AGREES:
             self.point_seq, self.point_ns = seq, run.started
             if self.since_ns is None:
@@ -66,13 +79,21 @@ class Agreement:
         elif run.outcome == "DIFFERS":
             self.since_ns = None
 
+    def confirms(self, key: Key, after: int) -> bool:
+        """Tell whether the last run found *key* to agree, and came after seq *after*."""
+        if self.last is None or self.last.outcome == "UNANSWERED" or self.last_seq < after:
+            return False
+        return all((gap.account_id, gap.instrument_id) != key for gap in self.last.gaps)
+
     def state(self) -> dict[str, Any]:
         """Return everything but the last run itself as data that JSON can hold."""
         return {
             "last_seq": self.last_seq,
             "point": [self.point_seq, self.point_ns],
+            "asked_ns": self.asked_ns,
             "since_ns": self.since_ns,
             "unconfirmed": [[*key, seq] for key, seq in sorted(self.unconfirmed.items())],
+            "restored": [[*key, *of] for key, of in sorted(self.restored.items())],
         }
 
     def restore(self, state: Mapping[str, Any], last: Event | None) -> None:
@@ -80,5 +101,7 @@ class Agreement:
         assert last is None or isinstance(last, BookReconciled)
         self.last, self.last_seq = last, state["last_seq"]
         self.point_seq, self.point_ns = state["point"]
+        self.asked_ns = state["asked_ns"]
         self.since_ns = state["since_ns"]
         self.unconfirmed = {(account, name): seq for account, name, seq in state["unconfirmed"]}
+        self.restored = {(each[0], each[1]): (each[2], each[3]) for each in state["restored"]}

@@ -14,6 +14,7 @@ from attrs import evolve
 from fillbook.core.draft import Draft
 from fillbook.core.events import (
     AmendmentHeld,
+    CommissionChanged,
     FillBusted,
     FillCorrected,
     FillInferred,
@@ -50,6 +51,7 @@ def book_trade(draft: Draft, report: OrderReport) -> bool:
             draft.dispute("FILL_DIFFERS", _told(identity, report.last_qty, report.last_px),
                           _told(known.trade_id, known.reported_qty, known.reported_px))  # fmt: skip
             return False
+        _learn_fee(draft, known, report)
         return True
     if qty is None or qty <= 0 or known is not None:
         return False
@@ -64,6 +66,21 @@ def book_trade(draft: Draft, report: OrderReport) -> bool:
             return True
     _add_fill(draft, report, identity, qty, px)
     return False
+
+
+def _learn_fee(draft: Draft, fill: Fill, report: OrderReport) -> None:
+    """Take the fee of a fill that was told without one; a stream often knows less than a list."""
+    currency = report.commission_currency
+    if fill.commissions or not report.commission or currency is None:
+        return
+    if fill.is_fee_news(currency, report.ts_event):
+        draft.emit(
+            CommissionChanged,
+            fill_no=fill.fill_no,
+            trade_id=fill.trade_id,
+            commission=report.commission,
+            commission_currency=currency,
+        )
 
 
 def _traded_qty(draft: Draft, report: OrderReport) -> Decimal | None:

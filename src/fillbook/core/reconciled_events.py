@@ -67,7 +67,8 @@ class BookReconciled(Event):
         outcome: `AGREED` where nothing differs, `ADOPTED` where what differed was adopted,
             `DIFFERS` where something is left, `UNSETTLED` where it could not be told, `UNANSWERED`
             where the broker did not tell its positions.
-        started: When it began; ns since 1970, UTC.
+        started: When it began, or before that the time up to which the statement tells; ns since
+            1970, UTC.  Where both agree, all up to then is accounted for.
         reads: How often the positions were read.
         compared: How many positions there are on either side.
         explained: How many differed at first, until the broker was asked for what was missing.

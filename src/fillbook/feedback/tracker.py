@@ -343,7 +343,7 @@ class Tracker:
             return
         if call.kind in ("submit", "cancel", "replace"):
             self.requests.answered(call, now)
-        elif call.kind == "look_up":
+        elif call.kind == "look_up" and call.purpose != "look":
             self.questions.looked_up(call, call.stream in found, now)
         elif call.kind in ("open_orders", "fills_since") and call.purpose != "look":
             self.questions.listed(call, found, now)
@@ -360,6 +360,7 @@ class Tracker:
         if isinstance(error, BrokerRefused):
             self.recovery.line_answered(now)
             is_unknown = call.kind == "look_up" and error.reason == "UNKNOWN_ORDER"
+            is_unknown = is_unknown and call.purpose != "look"  # a dry run is no evidence on record
             if is_unknown:
                 self.questions.looked_up(call, False, now)
             self.requests.refused(call, error, now)
@@ -368,7 +369,10 @@ class Tracker:
             elif call in self.recovery.waits_for:  # a question that is refused tells nothing
                 self.recovery.ask_again(call, _in_words(error), now)
             if call.purpose in ("task", "look") and not was_over:
-                work.task.failed(call, _in_words(error), now)
+                if is_unknown:  # that is an answer
+                    work.task.answered(call, (), now)
+                else:
+                    work.task.failed(call, _in_words(error), now)
             return
         if was_over:
             return
@@ -408,7 +412,7 @@ class Tracker:
         for watch in [w for w in work.watches.values() if w.ask_ns <= now]:
             self.questions.ask(watch, now)
         self.early.read_again(now)
-        if self.recovery.is_recovered and not work.is_stopping:
+        if work.line.is_up and not work.is_stopping:
             work.task.tick(now)
             self.recovery.open_if_ready(now)
         self._tend(now)

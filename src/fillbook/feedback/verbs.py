@@ -23,8 +23,6 @@ Step = Callable[[], AbstractContextManager[int]]
 """Holds the robot's lock, or nothing, and gives the moment."""
 
 _LONGEST_TEXT = 2000
-_LATER = ("reconcile",)
-"""Verbs that somebody may add."""
 
 
 class BadQuestion(Exception):
@@ -88,18 +86,13 @@ class Verbs:
         """
         verb = self._verbs.get(name)
         if verb is None:
-            raise self._unknown(name)
+            raise BadQuestion(f"verb {name[:40]!r} is none of {', '.join(self._verbs)}")
         checked = _checked(name, verb.keys, args)
         with self._step() as now:
             is_late = valid_until is not None and time.time_ns() > valid_until  # the asker's clock
             if is_late and not verb.is_safe_late:
                 raise OperatorRefused("it came too late: nobody waits for the answer", "ask again")
             return verb.run(now, **checked)
-
-    def _unknown(self, name: str) -> BadQuestion:
-        if name in _LATER:
-            return BadQuestion(f"{name}: this robot has nothing that does it yet")
-        return BadQuestion(f"verb {name[:40]!r} is none of {', '.join(self._verbs)}")
 
 
 def _checked(name: str, keys: Mapping[str, Key], args: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,22 +33,23 @@ _COPY_TRIES = 5
 _COPY_TIMEOUT_S = 600
 
 
-def open_reader(path: str | os.PathLike[str]) -> "SqliteReader":
-    """Open the ledger at *path* for reading.
+def open_reader(path: str | os.PathLike[str], *, leaves_nothing: bool = False) -> "SqliteReader":
+    """Open the ledger at *path* for reading; with *leaves_nothing* no file is made beside it.
 
     Raises `LedgerNotFound`, `NotALedger`, `LedgerTooNew`, `LedgerDamaged`.
     """
     real = os.path.realpath(os.fspath(path))
     if look_at(real) is None:
         raise LedgerNotFound(real)
-    return SqliteReader(real)
+    return SqliteReader(real, leaves_nothing=leaves_nothing)
 
 
 class SqliteReader(Queries):
     """A ledger that is only read.  Threads may share it; forked children may not."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, leaves_nothing: bool = False) -> None:
         self.path = path
+        self._leaves_nothing = leaves_nothing
         self._lock = threading.Lock()
         self._is_forked = False
         self._copied_to: str | None = None
@@ -108,7 +109,10 @@ class SqliteReader(Queries):
 
     def _open(self) -> None:
         try:
-            self._connection = _checked(self.path, self.path, "mode=ro")
+            if self._leaves_nothing and not self._has_company():
+                self._open_as_it_lies()
+            else:
+                self._connection = _checked(self.path, self.path, "mode=ro")
         except Error as exc:
             if trouble(exc) not in ("cannot open", "read-only"):
                 raise reading_error(self.path, exc) from exc
@@ -116,10 +120,8 @@ class SqliteReader(Queries):
 
     def _open_where_nothing_can_be_written(self) -> None:
         try:
-            before = _state_of(self.path)
             if _size(self.path + "-wal") == 0:
-                self._connection = _checked(self.path, self.path, "mode=ro&immutable=1")
-                self._immutable_of = before
+                self._open_as_it_lies()
             else:
                 self._copied_to = _copy_aside(self.path)
                 copy = os.path.join(self._copied_to, "ledger")
@@ -127,6 +129,15 @@ class SqliteReader(Queries):
         except Error as exc:
             self._close()
             raise reading_error(self.path, exc) from exc
+
+    def _open_as_it_lies(self) -> None:
+        before = _state_of(self.path)
+        self._connection = _checked(self.path, self.path, "mode=ro&immutable=1")
+        self._immutable_of = before
+
+    def _has_company(self) -> bool:
+        """Tell whether SQLite's files are there already: a writer's, or what a reader left."""
+        return any(os.path.lexists(self.path + end) for end in ("-wal", "-shm"))
 
     def _close(self) -> None:
         if self._connection is not None:

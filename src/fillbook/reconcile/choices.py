@@ -4,7 +4,7 @@ from attrs import field, frozen
 
 from fillbook.reconcile.policies import Policies
 from fillbook.reconcile.reconciler import Rhythm
-from fillbook.reconcile.run import Patience
+from fillbook.reconcile.wishes import Patience
 
 __all__ = ["Choices"]
 

@@ -1,6 +1,7 @@
 """Say in words what a difference turned out to be: what moved the position once it was asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from attrs import frozen
 
@@ -14,12 +15,18 @@ from fillbook.core.events import (
     InstrumentSplit,
     OrderFilled,
 )
-from fillbook.core.exact import plain
+from fillbook.core.exact import EXACT, plain
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.reconciled_events import PositionAdopted
+from fillbook.core.values import Side
 from fillbook.log.port import Record
 
-__all__ = ["Move", "explained_by", "move_of"]
+__all__ = ["Move", "explained_by", "held_before", "move_of", "moves"]
+
+_MOVES = (
+    OrderFilled, FillInferred, FillBusted, FillCorrected, InferredFillReleased, CommissionChanged,
+    PositionAdjusted, InstrumentSplit,
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -37,6 +44,11 @@ class Move:
     ts_event: int | None
     client_order_id: str | None = None
     trade_id: str | None = None
+
+
+def moves(records: Iterable[Record]) -> list[Record]:
+    """Return those of a position's *records* that may have changed its quantity."""
+    return [record for record in records if isinstance(record.event, _MOVES)]
 
 
 def explained_by(records: Iterable[Record], foreign: Iterable[int] = ()) -> str | None:
@@ -73,6 +85,24 @@ def _kind(event: Event, *, is_foreign: bool) -> str | None:
     if isinstance(event, PositionAdjusted) and not isinstance(event, PositionAdopted):
         return "transfer" if event.reason.startswith("transfer ") else "adjustment by hand"
     return None
+
+
+def held_before(records: Sequence[Record], held_qty: Decimal) -> list[tuple[int, Decimal]]:
+    """Return what was held before each of *records*, the latest first, as far as fills tell it.
+
+    Args:
+        records: What moved the position last, oldest first.
+        held_qty: What is held after all of them, signed base units.
+    """
+    found = []
+    for record in reversed(records):
+        event = record.event
+        if not isinstance(event, OrderFilled | FillInferred):
+            break
+        moved_qty = event.last_qty.copy_negate() if event.side is Side.BUY else event.last_qty
+        held_qty = EXACT.add(held_qty, moved_qty)
+        found.append((record.seq, held_qty))
+    return found
 
 
 def move_of(record: Record) -> Move:

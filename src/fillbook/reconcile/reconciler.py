@@ -6,17 +6,20 @@ One run at a time; what is asked for meanwhile waits.  No threads, no clock.
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fillbook.brokers.port import Message
 from fillbook.core.agreement import Key
+from fillbook.errors import OperatorRefused
 from fillbook.reconcile.desk import Desk, Question
-from fillbook.reconcile.policies import Policies
-from fillbook.reconcile.run import SECOND, Patience, Run, Wish
+from fillbook.reconcile.policies import Policies, Size
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import SECOND, Patience, Wish
 
 __all__ = ["Reconciler", "Rhythm"]
 
-_MOST_RESULTS = 20
+_MOST_RESULTS = 5
+_MOST_WANTED = 5
 
 
 @frozen(kw_only=True)
@@ -52,6 +55,7 @@ class Reconciler:
         self._patience = patience
         self._rhythm = rhythm
         self._next_ns: int | None = None
+        self._is_begun = False
         self._unsettled: dict[Key, int] = {}
         self._wanted: deque[tuple[int, Wish, Desk]] = deque()
         self._wanted_count = 0
@@ -64,7 +68,7 @@ class Reconciler:
         """Begin, or begin again after the line was lost; trading waits where that is wanted."""
         if not self._desk.capabilities.has_positions:
             return
-        self._next_ns = now
+        self._next_ns, self._is_begun = now, True
         if self._rhythm.at_start:
             self.is_ready = False
             self._start(Wish(cause="START"), self._desk, 0, now)
@@ -72,10 +76,12 @@ class Reconciler:
             self._next_ns = None
 
     def want(self, wish: Wish, now: int, desk: Desk | None = None) -> int:
-        """Have a run made as soon as none is under way; return its number.
+        """Have a run made as soon as none is under way and the broker is there; return its number.
 
         With *desk* it works on that and not on the robot's book: a dry run.
         """
+        if len(self._wanted) >= _MOST_WANTED:
+            raise OperatorRefused(f"{len(self._wanted)} comparisons wait already", "ask later")
         self._wanted_count += 1
         self._wanted.append((self._wanted_count, wish, desk or self._desk))
         self.tick(now)
@@ -91,7 +97,9 @@ class Reconciler:
         return waits or number in self._results or (self.run is not None and self._number == number)
 
     def tick(self, now: int) -> None:
-        """Do what time asks for."""
+        """Do what time asks for; between `line_lost` and `begin` that is nothing."""
+        if not self._is_begun:
+            return
         if self.run is not None:
             self._do(lambda run: run.tick(now), now)
         if self.run is None and self._wanted:
@@ -106,13 +114,13 @@ class Reconciler:
         """Return when `tick` has something to do next; None where nothing is planned."""
         if self.run is not None:
             return self.run.due_ns()
-        return self._next_ns
+        return 0 if self._wanted and self._is_begun else self._next_ns
 
     def line_lost(self, problem: str, now: int) -> None:
         """Give up: the broker cannot be asked; `begin` comes when it can."""
         if self.run is not None:
             self._do(lambda run: run.abort(problem, now), now)
-        self._next_ns = None
+        self._next_ns, self._is_begun = None, False
 
     # ---- what the broker says
 
@@ -131,7 +139,7 @@ class Reconciler:
     def _start(self, wish: Wish, desk: Desk, number: int, now: int) -> None:
         limit_ns = now - self._rhythm.most_unsettled_ns
         overdue = frozenset(key for key, since in self._unsettled.items() if since <= limit_ns)
-        wish = Wish(cause=wish.cause, by=wish.by, adopt=wish.adopt, overdue=overdue)
+        wish = evolve(wish, overdue=overdue)
         self._number = number
         self.run = Run(desk, self._policies, self._patience, wish, now)
         self._do(lambda run: run.begin(), now)
@@ -155,7 +163,7 @@ class Reconciler:
         waiting = {
             (finding.first.account_id, finding.first.instrument_id)
             for finding in run.findings
-            if finding.why_waiting is not None
+            if finding.why_waiting is not None and not finding.is_late
         }
         if run.outcome != "UNANSWERED":
             self._unsettled = {key: self._unsettled.get(key, run.started_ns) for key in waiting}
@@ -163,11 +171,14 @@ class Reconciler:
             large = any(
                 finding.why_waiting is not None
                 and finding.settlement is None
-                and finding.first.size == "CRITICAL"
+                and not finding.is_late
+                and finding.left is not None
+                and finding.left.size is Size.CRITICAL
                 for finding in run.findings
             )
             self.is_ready = self.is_ready or not large
-        is_quiet = run.outcome in ("AGREED", "DIFFERS") and self.is_ready
+        is_changed = run.event is not None and run.event.adopted + run.event.restored > 0
+        is_quiet = run.outcome in ("AGREED", "DIFFERS") and self.is_ready and not is_changed
         interval_ns = self._rhythm.interval_ns
         if is_quiet:
             self._next_ns = None if interval_ns is None else now + interval_ns

@@ -6,7 +6,8 @@ from typing import Any
 from fillbook.core.exact import EXACT, plain
 from fillbook.core.reconciled_events import BookReconciled
 from fillbook.core.times import time_text
-from fillbook.reconcile.run import Finding, Run
+from fillbook.reconcile.findings import Finding
+from fillbook.reconcile.run import Run
 
 __all__ = ["as_json"]
 
@@ -20,8 +21,8 @@ def as_json(run: Run) -> dict[str, Any]:
     A row: `account_id`, `instrument_id`, `held_qty` and `reported_qty` and `gap_qty` (as first
     seen), `size`, `held_avg_px`, `reported_avg_px`, `explained_by`, `left_qty` (the gap that
     nothing explains, `"0"` without), `action`, `text`, `adjustment_id`,
-    `restore_client_order_id`, `look_at` (what moved the position since the agreed point, of what is
-    left).
+    `restore_client_order_id`, `look_at` (of what is left: what moved the position since the agreed
+    point, else the last that moved it before), `moved_since` (which of the two).
     """
     event = run.event
     assert event is not None, "it is not over yet"
@@ -71,6 +72,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "text": finding.why_waiting if done is None else done.text,
         "adjustment_id": None if adoption is None else adoption.adjustment_id,
         "restore_client_order_id": None if adoption is None else adoption.restore_client_order_id,
+        "moved_since": finding.moved_since,
         "look_at": [
             {
                 "seq": move.seq,

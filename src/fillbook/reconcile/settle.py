@@ -33,7 +33,7 @@ class Case:
     Attributes:
         instrument: What it is a quantity of; None where that was never said.
         mark: The last price it was valued at; None without any.
-        is_halted: The instrument is halted already, by itself or with everything.
+        is_halted: What the policy would halt is halted already, and nothing of it is traded.
         unconfirmed_seq: Seq of an earlier adoption that no run has found to agree; 0 without any.
         basis_seq: Seq of the last event that moved the position, as far as it was looked.
         is_wanted: An operator wants it adopted, whatever the policy says.
@@ -105,11 +105,14 @@ def settle(difference: Difference, case: Case, policies: Policies, by: str, now:
 def overdue(
     difference: Difference, case: Case, policies: Policies, why: str, now: int
 ) -> Settlement | None:
-    """Return the halt for a large difference that has not come to rest for too long; else None."""
-    name = difference.instrument_id
-    is_large = difference.size is Size.CRITICAL
-    if not is_large or policies.action(name, Size.CRITICAL) is Action.ALERT:
+    """Return what is done about a large difference that has not come to rest for too long.
+
+    It is halted for, unless its owner wants to be told and no more; None where it is not large.
+    """
+    if difference.size is not Size.CRITICAL:
         return None
+    if policies.action(difference.instrument_id, Size.CRITICAL) is Action.ALERT:
+        return Settlement(action=Action.ALERT, text=f"it does not come to rest: {why}")
     return _halted(difference, case, policies, f"{_in_words(difference)} ({why})", now)
 
 

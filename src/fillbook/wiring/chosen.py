@@ -14,7 +14,7 @@ from fillbook.reconcile.policies import (
     Unit,
 )
 from fillbook.reconcile.reconciler import Rhythm
-from fillbook.reconcile.run import Patience
+from fillbook.reconcile.wishes import Patience
 
 __all__ = ["choices_of", "policies_of"]
 

@@ -27,7 +27,8 @@ from fillbook.feedback.watching import is_unanswered, ref_of, unanswered_request
 from fillbook.log.port import Record
 from fillbook.reconcile.desk import Question, Resolution
 from fillbook.reconcile.reconciler import Reconciler
-from fillbook.reconcile.run import Run, Wish
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import Wish
 
 __all__ = ["DryDesk", "KeeperDesk", "ReconcileTask", "RobotDesk"]
 
@@ -258,6 +259,7 @@ class ReconcileTask:
         if run is None:
             self._calls.clear()
             return
+        self._calls = {call: whose for call, whose in self._calls.items() if whose is run}
         desk = run.desk
         assert isinstance(desk, KeeperDesk)
         questions, desk.questions[:] = list(desk.questions), []
@@ -276,7 +278,8 @@ class ReconcileTask:
     def _looked_up(self, call: Call, problem: str | None, now: int) -> None:
         del self._calls[call]
         self._look_up_problem = self._look_up_problem or problem
-        if any(other.kind == "look_up" for other in self._calls):
+        run = self.reconciler.run
+        if any(each.kind == "look_up" and whose is run for each, whose in self._calls.items()):
             return
         if self._look_up_problem is None:
             self.reconciler.answered("orders", (), call.started_ns, now)

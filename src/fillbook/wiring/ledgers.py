@@ -55,11 +55,14 @@ def open_log(
     )
 
 
-def open_reader(path: str) -> Any:
-    """Open the ledger at *path* for reading, beside whoever writes it."""
+def open_reader(path: str, *, leaves_nothing: bool = False) -> Any:
+    """Open the ledger at *path* for reading, beside whoever writes it.
+
+    SQLite makes files of its own beside it, except with *leaves_nothing*.
+    """
     from fillbook.log.reader import open_reader as open_it
 
-    return open_it(path)
+    return open_it(path, leaves_nothing=leaves_nothing)
 
 
 def back_up(

@@ -1,28 +1,28 @@
 """Put a reconciliation together: with a running robot, or by hand on a ledger at rest."""
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from fillbook.brokers.live import Broker
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
 from fillbook.core.policies import AT_ONCE
+from fillbook.core.times import time_text
 from fillbook.errors import OperatorRefused
 from fillbook.feedback.keeper import Keeper
 from fillbook.log.overlay import OverlayLog
+from fillbook.log.port import Log
 from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.desk import Question
 from fillbook.reconcile.reconciler import Reconciler
 from fillbook.reconcile.result import as_json
-from fillbook.reconcile.run import Run, Wish
+from fillbook.reconcile.run import Run
+from fillbook.reconcile.wishes import Patience, Wish
 from fillbook.wiring.books import LogHistory, recover, save_state
 from fillbook.wiring.desks import DryDesk, KeeperDesk, ReconcileTask
+from fillbook.wiring.driving import drive
 from fillbook.wiring.ledgers import open_log, open_reader
 
 if TYPE_CHECKING:
@@ -30,9 +30,14 @@ if TYPE_CHECKING:
     from fillbook.feedback.tracker import Tracker
     from fillbook.feedback.verbs import Verbs
 
-__all__ = ["add_reconcile_verbs", "reconcile_at_rest", "reconcile_task"]
-
-_CALL_TIMEOUT_S = 30.0
+__all__ = [
+    "add_reconcile_verbs",
+    "begin_run",
+    "dry_desk",
+    "reconcile_at_rest",
+    "reconcile_task",
+    "run_of",
+]
 
 
 def reconcile_task(tracker: "Tracker", choices: Choices) -> ReconcileTask:
@@ -46,7 +51,68 @@ def reconcile_task(tracker: "Tracker", choices: Choices) -> ReconcileTask:
 # ---- by hand, with a robot at work
 
 
-def add_reconcile_verbs(verbs: "Verbs", runner: "Runner", task: ReconcileTask) -> None:
+def begin_run(
+    runner: "Runner",
+    now: int,
+    by: str,
+    *,
+    apply: bool,
+    adopt: Iterable[str] = (),
+    reason: str | None = None,
+) -> int:
+    """Have the robot compare, over a fork without *apply*; return the number of the run.
+
+    The robot's lock is held.  Raises `OperatorRefused` where nobody could be asked.
+    """
+    task, tracker = _task_of(runner), runner.tracker
+    if not task.desk.capabilities.has_positions:
+        raise OperatorRefused(f"{task.desk.capabilities.name} does not tell its positions")
+    if runner.trouble is not None:
+        raise OperatorRefused(f"the robot has stopped ({runner.trouble})", "start it again")
+    if tracker.is_stopping:
+        raise OperatorRefused("the robot is stopping", "compare when it has stopped")
+    if not tracker.line.is_up:
+        problem = f" ({tracker.line.problem})" if tracker.line.problem else ""
+        raise OperatorRefused(
+            f"the robot does not reach its broker{problem}",
+            "it compares by itself when the line is back; `fillbook status` says how it stands",
+        )
+    names = frozenset([adopt] if isinstance(adopt, str) else adopt)
+    wish = Wish(cause="OPERATOR", by=by, reason=reason, adopt=names)
+    return task.want(wish, now, None if apply else dry_desk(task.desk))
+
+
+def run_of(runner: "Runner", number: int) -> tuple[dict[str, Any] | None, str]:
+    """Return what came of a run that `begin_run` began, None while it is not over, and its stage.
+
+    The robot's lock is held.  Raises `OperatorRefused` where there is no such run, or no more.
+    """
+    task = _task_of(runner)
+    run = task.reconciler.result(number)
+    if run is not None:
+        return _told(run, is_applied=run.desk is task.desk), run.stage
+    if not task.reconciler.is_known(number):
+        raise OperatorRefused(f"there is no reconciliation {number}", "begin another one")
+    under_way = task.reconciler.run
+    return None, "WAITING" if under_way is None else under_way.stage
+
+
+def _task_of(runner: "Runner") -> ReconcileTask:
+    task = runner.tracker.task
+    assert isinstance(task, ReconcileTask), "a robot is put together with one"
+    return task
+
+
+def _told(run: Run, *, is_applied: bool) -> dict[str, Any]:
+    """Return what came of *run*; `seq` is where it was written, None for a dry one."""
+    return as_json(run) | {
+        "is_applied": is_applied,
+        "seq": run.seq if is_applied else None,
+        "agreed_since": time_text(run.agreed_since_ns),
+    }
+
+
+def add_reconcile_verbs(verbs: "Verbs", runner: "Runner") -> None:
     """Let the door be asked for a reconciliation, and then for what came of it.
 
     `reconcile` begins one and answers with its number; `reconciled` tells whether it is over.
@@ -54,32 +120,23 @@ def add_reconcile_verbs(verbs: "Verbs", runner: "Runner", task: ReconcileTask) -
     from fillbook.feedback.verbs import Key
 
     def reconcile(
-        now: int, by: str, apply: bool = False, adopt: str | None = None
+        now: int, by: str, apply: bool = False, adopt: str = "", reason: str | None = None
     ) -> dict[str, Any]:
-        if not task.desk.capabilities.has_positions:
-            raise OperatorRefused(f"{task.desk.capabilities.name} does not tell its positions")
-        desk = None if apply else dry_desk(task.desk)
-        return {"number": task.want(_wish(by, adopt), now, desk)}
+        names = [each for each in adopt.split("\n") if each]
+        return {"number": begin_run(runner, now, by, apply=apply, adopt=names, reason=reason)}
 
     def reconciled(now: int, number: str) -> dict[str, Any]:
-        run = task.reconciler.result(int(number)) if number.isdecimal() else None
-        if run is not None:
-            return {"is_over": True, "result": as_json(run)}
-        if not number.isdecimal() or not task.reconciler.is_known(int(number)):
+        if not number.isascii() or not number.isdecimal():
             raise OperatorRefused(f"there is no reconciliation {number}", "begin another one")
-        return {"is_over": False}
+        result, stage = run_of(runner, int(number))
+        return {"is_over": result is not None, "stage": stage, "result": result}
 
     verbs.add(
         "reconcile",
         reconcile,
-        {"by": Key(is_required=True), "apply": Key("boolean"), "adopt": Key()},
+        {"by": Key(is_required=True), "apply": Key("boolean"), "adopt": Key(), "reason": Key()},
     )
     verbs.add("reconciled", reconciled, {"number": Key(is_required=True)}, is_safe_late=True)
-
-
-def _wish(by: str, adopt: str | None) -> Wish:
-    names = frozenset(each for each in (adopt or "").split("\n") if each)
-    return Wish(cause="OPERATOR", by=by, adopt=names)
 
 
 def dry_desk(real: KeeperDesk) -> DryDesk:
@@ -99,14 +156,6 @@ def dry_desk(real: KeeperDesk) -> DryDesk:
 # ---- by hand, on a ledger at rest
 
 
-@frozen(kw_only=True)
-class AtRest:
-    """What came of it, as plain data, and whether it was written."""
-
-    result: dict[str, Any]
-    is_applied: bool
-
-
 def reconcile_at_rest(
     ledger: str,
     broker: Broker,
@@ -115,114 +164,59 @@ def reconcile_at_rest(
     wish: Wish,
     *,
     apply: bool,
+    statement_ns: int | None = None,
+    on_book: Callable[[Book], None] = lambda book: None,
     on_stage: Callable[[str], None] = lambda stage: None,
-) -> AtRest:
+) -> dict[str, Any]:
     """Compare *ledger* with *broker*; without *apply* nothing is written, whoever else writes.
 
-    Raises what opening raises, `OperatorRefused` where the broker tells no positions.
+    Args:
+        statement_ns: The broker is a file: it says the same however often it is asked, so nothing
+            is waited for.  What it says is true up to this time; 0 where it does not say.
+        on_book: Given the book before anything is asked; what it raises ends it.
+        on_stage: Told of every new stage of the run.
+
+    Returns:
+        What `result.as_json` says, with `is_applied`, `seq` (of the run in the ledger, None for a
+        dry one) and `agreed_since`.
+
+    Raises what opening raises, `OperatorRefused` where the broker tells no positions or cannot be
+    reached at all; nothing was written then.
     """
     if not broker.capabilities.has_positions:
         raise OperatorRefused(f"{broker.capabilities.name} does not tell its positions")
     with ExitStack() as stack:
+        log: Log
         if apply:
             log = open_log(ledger, create=False)
             stack.callback(log.close)
         else:
-            reader = open_reader(ledger)
+            reader = open_reader(ledger, leaves_nothing=True)
             stack.callback(reader.close)
             log = OverlayLog(reader)
         keeper = Keeper(log, lambda: recover(log), AT_ONCE)
+        on_book(keeper.book)
         desk = KeeperDesk(keeper, broker.capabilities, account_ids)
         run = Run(desk, choices.policies, choices.patience, wish, time.time_ns())
-        _drive(run, desk, broker, on_stage)
+        if statement_ns is not None:
+            run.told_until_ns = statement_ns or keeper.book.agreement.point_ns or desk.begun_ns
+            _read_twice(run, broker.positions())
+        else:
+            drive(run, desk, broker, on_stage)
         if apply:
             save_state(log, keeper.book)
-        return AtRest(result=as_json(run), is_applied=apply)
+        return _told(run, is_applied=apply)
+
+
+def _read_twice(run: Run, messages: Sequence[Message]) -> None:
+    """Let *run* read what cannot change, and the same once more; the second time is its last."""
+    run.patience = Patience(between_ns=0, most_ns=1)
+    begun_ns = run.started_ns
+    run.begin()
+    for now in (begun_ns, begun_ns + 1):
+        run.tick(begun_ns)
+        run.answered("positions", messages, begun_ns, now)
+    assert run.stage == "OVER", "it is beyond its patience"
 
 
 Outcome = tuple[Question, int, Sequence[Message] | BaseException]
-
-
-def _drive(run: Run, desk: KeeperDesk, broker: Broker, on_stage: Callable[[str], None]) -> None:
-    """Make the calls that *run* asks for, each with a deadline of its own, until it is over."""
-    answers: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
-    under_way: dict[int, tuple[Question, float]] = {}
-    number = 0
-    run.begin()
-    while run.stage != "OVER":
-        for kind, since, keys in _taken(desk):
-            number += 1
-            under_way[number] = kind, time.monotonic() + _CALL_TIMEOUT_S
-            on_stage(kind)
-            threading.Thread(
-                target=_call,
-                args=(answers, number, desk, broker, kind, since, keys),
-                name=f"reconcile-{kind}",
-                daemon=True,
-            ).start()
-        due_ns = run.due_ns()
-        wait_s = 1.0 if due_ns is None else min(max((due_ns - time.time_ns()) / 1e9, 0.001), 1.0)
-        try:
-            which, (kind, started_ns, outcome) = answers.get(timeout=wait_s)
-        except queue.Empty:
-            pass
-        else:
-            if under_way.pop(which, None) is not None:
-                _tell(run, desk, kind, started_ns, outcome)
-        for which, (kind, deadline) in list(under_way.items()):
-            if time.monotonic() > deadline:
-                del under_way[which]
-                run.failed(kind, f"no answer within {_CALL_TIMEOUT_S:g} s", time.time_ns())
-        run.tick(time.time_ns())
-
-
-def _taken(desk: KeeperDesk) -> list[tuple[Question, int, Sequence[Any]]]:
-    questions, desk.questions[:] = list(desk.questions), []
-    return questions
-
-
-def _call(
-    answers: "queue.SimpleQueue[tuple[int, Outcome]]",
-    number: int,
-    desk: KeeperDesk,
-    broker: Broker,
-    kind: Question,
-    since: int,
-    keys: Sequence[Any],
-) -> None:
-    from fillbook.feedback.watching import ref_of
-
-    started_ns = time.time_ns()
-    outcome: Sequence[Message] | BaseException
-    try:
-        if kind == "orders":
-            found: list[Message] = []
-            for order in desk.orders_to_ask_about(keys):
-                found += broker.look_up(ref_of(order))
-            outcome = found
-        elif kind in ("fills_since", "activities_since"):
-            outcome = list(getattr(broker, kind)(since))
-        else:
-            outcome = list(getattr(broker, kind)())
-    except Exception as exc:  # whatever a broker raises is its failure, not ours
-        outcome = exc
-    answers.put((number, (kind, started_ns, outcome)))
-
-
-def _tell(
-    run: Run,
-    desk: KeeperDesk,
-    kind: Question,
-    started_ns: int,
-    outcome: Sequence[Message] | BaseException,
-) -> None:
-    now = time.time_ns()
-    if isinstance(outcome, BaseException):
-        text = " ".join(str(outcome).split()) or type(outcome).__name__
-        run.failed(kind, text, now)
-        return
-    if kind not in ("positions", "cash"):
-        for message in outcome:
-            desk.hear(message)
-        outcome = ()
-    run.answered(kind, outcome, started_ns, now)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from fillbook.feedback.runner import Runner
     from fillbook.feedback.settings import Settings
     from fillbook.reconcile.choices import Choices
-    from fillbook.wiring.desks import ReconcileTask
 
 __all__ = ["Configured", "configured_robot", "id_maker", "open_robot"]
 
@@ -58,11 +57,10 @@ def open_robot(
         keeper = Keeper(log, lambda: recover(log), settings.fill_policy)
         make_id = id_maker(log, broker.capabilities.client_id_form)
         tracker = Tracker(keeper, broker.capabilities, settings, make_id, Random(os.urandom(16)))
-        task = reconcile_task(tracker, choices or Choices())
-        tracker.task = task
+        tracker.task = reconcile_task(tracker, choices or Choices())
         halt_file = None if ledger == MEMORY else HaltFile(os.path.realpath(ledger))
         runner = Runner(tracker, broker, halt_file=halt_file)
-        door = None if ledger == MEMORY else _open_door(ledger, runner, keeper, task)
+        door = None if ledger == MEMORY else _open_door(ledger, runner, keeper)
     except BaseException:
         log.close()
         raise
@@ -158,9 +156,7 @@ def _level(word: str) -> str:
     return "REDUCE_ONLY" if word == "reduce_only" else "HALTED"
 
 
-def _open_door(
-    ledger: str, runner: "Runner", keeper: "Keeper", task: "ReconcileTask"
-) -> "Door | None":
+def _open_door(ledger: str, runner: "Runner", keeper: "Keeper") -> "Door | None":
     """Open the door beside *ledger*; where there can be none the robot works without."""
     from fillbook.feedback.door import Door
     from fillbook.feedback.operator import Operator
@@ -170,7 +166,7 @@ def _open_door(
     tracker = runner.tracker
     operator = Operator(keeper, tracker.make_id, tracker, lambda: runner.trouble)
     verbs = operator_verbs(operator, runner.short_step)
-    add_reconcile_verbs(verbs, runner, task)
+    add_reconcile_verbs(verbs, runner)
     try:
         return Door(os.path.realpath(ledger) + ".sock", verbs)
     except OSError as exc:

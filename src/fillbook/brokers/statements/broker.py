@@ -11,12 +11,15 @@ __all__ = ["StatementBroker"]
 
 
 class StatementBroker:
-    """A statement as a live broker; see `live.Broker`.  The same answer, however often asked."""
+    """A statement as a live broker; see `live.Broker`.  The same answer, however often asked.
 
-    def __init__(self, statement: Statement) -> None:
+    *name* says for people which one it is.
+    """
+
+    def __init__(self, statement: Statement, name: str | None = None) -> None:
         self._statement = statement
         self._capabilities = Capabilities(
-            name=f"statement ({statement.mapping})",
+            name=name or f"statement ({statement.mapping})",
             has_positions=True,
             settling_ns=0,
             positions_lag_ns=0,
