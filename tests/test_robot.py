@@ -11,10 +11,14 @@ import pytest
 from fillbook import AsyncRobot, NewOrder, Robot, Settings, open_reader
 from fillbook.audit.verify import verify
 from fillbook.brokers import ClientBroker, PaperBroker
+from fillbook.brokers.live import Capabilities
 from fillbook.brokers.paper_server import PaperServer
+from fillbook.core.client_ids import FORMS, HEAD_BYTES, parse
+from fillbook.core.policies import PartialFills
 from fillbook.core.values import Side
 from fillbook.errors import BadRequest, LedgerInUse, NotOverYet, RobotClosed, TradingHalted
 from fillbook.feedback.settings import SECOND
+from fillbook.wiring.books import reducer_fingerprint
 
 QUICK = Settings(poll_ns=SECOND // 2, call_timeout_ns=SECOND // 2, ask_again_ns=SECOND // 20)
 
@@ -181,6 +185,48 @@ def test_a_closed_robot_takes_nothing(ledger: str):
 
     with pytest.raises(RobotClosed):
         robot.submit(NewOrder.market("SBER", "BUY", 1))
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_an_order_goes_by_an_id_in_the_form_its_broker_takes(ledger: str, form: str):
+    """It says which run made it, which number it is, and which history it was sent from."""
+    can = Capabilities(name="c", client_id_form=form, can_look_up_by_venue_id=True)
+    client, texts = Client(), []
+    for _ in range(2):
+        with Robot.open(ledger, broker=ClientBroker(client, capabilities=can)) as robot:
+            order = robot.submit(NewOrder.limit("SBER", "BUY", 1, "100"))
+            texts.append(order.client_order_id)
+    with open_reader(ledger) as reader:
+        records = {record.seq: record for record in reader.records()}
+
+    ids = [parse(form, text) for text in texts]
+    assert len({each.run for each in ids if each is not None}) == 2
+    for text, said in zip(texts, ids, strict=True):
+        assert said is not None, text
+        assert getattr(records[said.seq].event, "client_order_id", None) == text
+        if form in ("TEXT", "UUID"):
+            assert said.head == records[said.seq - 1].event_hash[:HEAD_BYTES]
+
+
+def test_what_an_order_does_not_say_is_the_robots_policy(ledger: str):
+    settings = Settings(partial_fills=PartialFills("CANCEL_REST"))
+    with Robot.open(ledger, broker=PaperBroker(seed=7), settings=settings) as robot:
+        robot.submit(NewOrder.market("SBER", "BUY", 1))
+        robot.submit(NewOrder.market("SBER", "BUY", 1, partial_fills="MINIMUM:1"))
+
+    with open_reader(ledger) as reader:
+        sent = [each.event for each in reader.records() if each.type == "order.submitted"]
+    assert [event.partial_fills for event in sent] == ["CANCEL_REST", "MINIMUM:1"]
+
+
+def test_a_robot_that_ended_in_order_left_a_snapshot(ledger: str):
+    with Robot.open(ledger, broker=PaperBroker(seed=7)) as robot:
+        robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
+
+    with open_reader(ledger) as reader:
+        saved = reader.load_snapshot(reducer_fingerprint())
+        assert saved is not None
+        assert saved[0] == reader.head().seq
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -279,7 +280,8 @@ def until(fd: int, words: str) -> str:
     """Return what a terminal was sent, up to *words*."""
     deadline, seen = time.monotonic() + 30, ""
     while words not in seen and time.monotonic() < deadline:
-        seen += os.read(fd, 4096).decode(errors="replace")
+        if select.select([fd], [], [], 1)[0]:
+            seen += os.read(fd, 4096).decode(errors="replace")
     return seen
 
 

@@ -307,6 +307,7 @@ def test_a_question_names_the_replacement_that_was_not_answered():
         ("MINIMUM:5", "cancel"),
         ("MINIMUM:4", None),
         ("REPRICE:101", "replace"),
+        ("REPRICE_BY:1", "replace"),
     ],
 )
 def test_a_policy_acts_on_the_first_part_and_only_once(policy, acts):

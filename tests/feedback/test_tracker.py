@@ -1,5 +1,6 @@
 """What becomes of an intent: accepted, refused by evidence, or unknown until evidence comes."""
 
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -74,6 +75,24 @@ def test_silence_is_unknown_and_is_looked_up_until_evidence_comes(error: BaseExc
     desk.answer(look_up, snapshot(order))
     assert order.order_status == "NEW"
     assert [each.kind for each in desk.calls].count("submit") == 1
+
+
+def test_an_unknown_order_is_asked_about_ever_more_rarely():
+    """Evidence may take minutes, and other orders need the broker's rate too."""
+    desk = Desk(settings=Settings(poll_ns=600 * SECOND))
+    desk.submit()
+    (call,) = desk.step()
+    desk.fail(call)
+
+    def answer(call):
+        desk.fail(call, ValueError("unreadable")) if call.kind == "look_up" else desk.answer(call)
+
+    asked = [each.started_ns for each in desk.pass_time(120, answer) if each.kind == "look_up"]
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+
+    assert waits == sorted(waits)
+    assert waits[0] <= SECOND
+    assert waits[-1] >= 20 * SECOND
 
 
 def test_an_answer_that_says_nothing_is_no_answer():
@@ -414,6 +433,21 @@ def test_while_the_line_is_down_one_call_at_a_time_tries_it_ever_more_rarely():
     seen = desk.pass_time(600, desk.fail)
 
     assert len(seen) < 50
+
+
+def test_a_line_that_is_down_is_tried_by_one_call_at_a_time():
+    """A broker that hangs would else be given one more call at every look."""
+    desk = Desk()
+    desk.submit()
+    desk.pass_time(30, desk.fail)
+    assert not desk.tracker.line.is_up
+
+    started = 0
+    for _ in range(80):
+        started += len(desk.step(0.5))
+        assert len(desk.tracker.schedule.under_way) <= 1
+
+    assert started >= 1
 
 
 def test_a_flapping_line_does_not_multiply_requests():
