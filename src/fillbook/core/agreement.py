@@ -51,6 +51,17 @@ class Agreement:
             return None
         return self.since_ns is not None
 
+    def why_open(self, since_ns: int) -> str | None:
+        """Return why the last run could not tell; None where it could, or began before *since_ns*.
+
+        What waits is named by one position, for whoever waits with it.
+        """
+        last = self.last
+        if last is None or self.is_so is not None or last.started < since_ns:
+            return None
+        waiting = [gap for gap in last.gaps if gap.action == "WAIT"]
+        return f"{waiting[0].instrument_id}: {waiting[0].text}" if waiting else last.text
+
     def apply(self, seq: int, event: Event) -> None:
         """Take in the next event; those of no concern are passed over."""
         if isinstance(event, PositionAdopted):

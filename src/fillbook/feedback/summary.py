@@ -36,6 +36,8 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
     if trouble is not None or tracker.is_stopping:
         state = "STOPPED"
     problem = str(trouble) if trouble is not None else tracker.keeper.storage_problem
+    if problem is None and state == "RECONCILING":
+        problem = book.agreement.why_open(line.since_ns)
     return {
         "state": state,
         "problem": problem or (line.problem if not line.is_up else None),
