@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from feedback.desk import filled
 from fillbook.feedback.settings import SECOND
 from fillbook.reconcile.lately import last_moves
 from fillbook.reconcile.policies import Action
@@ -83,3 +84,24 @@ def test_the_last_moves_are_found_however_far_back_they_are():
     assert len(last_moves(house.task.desk, KEY, 1, since_ns=house.now + SECOND)) >= 1
     assert len(last_moves(house.task.desk, KEY, 1, since_ns=0)) == 4
     assert last_moves(house.task.desk, ("default", "LKOH")) == []
+
+
+def test_what_is_under_way_is_looked_through_once_and_again_when_the_book_moves():
+    house = House()
+    house.begin()
+    order = house.submit("1", "100", instrument_id="SBER")
+    desk, book, count = house.task.desk, house.tracker.book, 0
+    look_through = book.open_orders
+
+    def counted() -> Any:
+        nonlocal count
+        count += 1
+        return look_through()
+
+    book.open_orders = counted  # type: ignore[method-assign]
+    names = ["SBER", *(f"I{number}" for number in range(50))]
+    said = [desk.under_way("default", name) for name in names]
+    assert said == [f"order {order.client_order_id} is not answered yet", *[None] * 50]
+    assert count == 1
+    house.hear(filled(order, "T1", "1", "1", "100"))
+    assert desk.under_way("default", "SBER") is None
