@@ -74,10 +74,20 @@ def test_the_order_that_trades_back_is_that_of_the_last_adoption():
     assert after(AN_ADOPTION, evolve(AN_ADOPTION, restore_client_order_id=None)).restored == {}
 
 
+def test_a_run_that_was_not_answered_takes_no_difference_back():
+    differs, unanswered = a_run("DIFFERS", "SBER"), a_run("UNANSWERED", at=100)
+    agreement = after(differs, unanswered)
+    assert (agreement.left, agreement.told_seq, agreement.last_seq) == (differs.gaps, 1, 2)
+    taken = Agreement()
+    taken.restore(agreement.state(), unanswered, differs)
+    assert taken == agreement
+    assert after(differs, unanswered, a_run(at=200)).left == ()
+
+
 def test_a_snapshot_holds_all_of_it():
     last = a_run("DIFFERS", "SBER")
     agreement = after(a_run(at=100), AN_ADOPTION, last)
     taken = Agreement()
-    taken.restore(agreement.state(), last)
+    taken.restore(agreement.state(), last, last)
     assert taken == agreement
     assert (taken.point_seq, taken.point_ns, taken.since_ns) == (1, 100, None)

@@ -467,3 +467,16 @@ def test_a_robot_that_may_not_trade_yet_says_what_keeps_it():
     house.tell = lambda call: None
     house.live(90)
     assert summary(house.tracker, None, house.now)["problem"] is None
+
+
+def test_a_difference_is_shown_on_while_the_broker_does_not_tell():
+    house = House(policies(minor=Action.ALERT))
+    house.begin()
+    house.hold("10")
+    house.by_hand("-2", is_told=False)
+    house.live(400)
+    refusal = BrokerRefused("OTHER", "not now")
+    house.tell = lambda call: refusal if call.kind == "positions" else None
+    house.live(400)
+    assert house.outcomes()[-1] == "UNANSWERED"
+    assert summary(house.tracker, None, house.now)["position_differences"] == {"SBER": "-2"}

@@ -90,7 +90,7 @@ def _agreement(book: Book) -> dict[str, Any]:
     """Return since when book and broker agree, as far as the ledger tells."""
     agreement = book.agreement
     last = agreement.last
-    left = () if last is None else last.gaps
+    left = agreement.left  # a run that was not answered takes nothing back
     return {
         "positions_in_sync": agreement.is_so,
         "positions_since": time_text(agreement.since_ns) if agreement.since_ns else None,
