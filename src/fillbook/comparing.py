@@ -176,15 +176,32 @@ def _at_rest(path: str, question: Question, on_stage: Callable[[str], None]) -> 
     _refuse_new_account(config)
     broker, choices, account_id = _made_by(config)
     most_ns = min(choices.patience.most_ns, int(question.timeout_s * SECOND))
+    wanted_id = question.account_id
+
+    def look_at(book: Book) -> None:
+        if wanted_id is not None and wanted_id != account_id:
+            _refuse_unknown(book, wanted_id, account_id)
+
     with closing(broker):
         return reconcile_at_rest(
             path,
             broker,
             evolve(choices, patience=evolve(choices.patience, most_ns=most_ns)),
-            [question.account_id or account_id],
+            [wanted_id or account_id],
             question.wish(),
             apply=question.apply,
+            on_book=look_at,
             on_stage=on_stage,
+        )
+
+
+def _refuse_unknown(book: Book, wanted_id: str, own_id: str) -> None:
+    """Raise where the book never heard of the account: nothing would agree with nothing there."""
+    ours = {view.account_id for view in book.position_views()}
+    if ours and wanted_id not in ours:
+        raise BadInput(
+            f"the book has no account {wanted_id!r}; it has {', '.join(sorted(ours))}",
+            f"leave --account out to compare {own_id}",
         )
 
 

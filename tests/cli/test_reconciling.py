@@ -319,6 +319,17 @@ def test_the_broker_of_the_folders_configuration_is_asked(ledger: Path, tmp_path
     assert (result["how"], result["outcome"]) == ("LEDGER", "AGREED")
 
 
+def test_an_account_that_nobody_knows_is_not_found_to_agree(ledger: Path, tmp_path: Path):
+    """A slip of the pen would else put on record that all up to now is accounted for."""
+    config = configured(tmp_path, client("make"))
+    before = head(ledger)
+    done = reconcile(ledger, "--config", config, "--account", "defualt", "--apply", cwd=tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert "no account 'defualt'; it has default" in " ".join(done.err.split())
+    assert head(ledger) == before
+    assert reconcile(ledger, "--config", config, "--account", "default", cwd=tmp_path).status == 0
+
+
 def test_a_missed_fill_explains_it_and_is_booked_when_applied(ledger: Path, tmp_path: Path):
     config = configured(tmp_path, client("missed"))
     before = seen(tmp_path)

@@ -56,15 +56,38 @@ def test_only_a_run_after_it_that_was_answered_confirms_what_was_traded_back():
     assert not Agreement().confirms(KEY, 0)
 
 
+def test_what_keeps_a_run_from_telling_is_said_as_long_as_it_is_of_now():
+    unanswered = evolve(a_run("UNANSWERED", at=100), text="403 forbidden")
+    (gap,) = a_run("UNSETTLED", "SBER").gaps
+    waits = evolve(gap, action="WAIT", text="the broker's answer changed")
+    unsettled = evolve(a_run("UNSETTLED", "SBER", at=100), gaps=(gap, waits))
+
+    assert after(unanswered).why_open(100) == "403 forbidden"
+    assert after(unanswered).why_open(101) is None
+    assert after(unsettled).why_open(0) == "SBER: the broker's answer changed"
+    assert after(unanswered, a_run("DIFFERS", "SBER", at=200)).why_open(0) is None
+    assert Agreement().why_open(0) is None
+
+
 def test_the_order_that_trades_back_is_that_of_the_last_adoption():
     assert after(AN_ADOPTION, a_run()).restored == {KEY: (1, "C-1")}
     assert after(AN_ADOPTION, evolve(AN_ADOPTION, restore_client_order_id=None)).restored == {}
+
+
+def test_a_run_that_was_not_answered_takes_no_difference_back():
+    differs, unanswered = a_run("DIFFERS", "SBER"), a_run("UNANSWERED", at=100)
+    agreement = after(differs, unanswered)
+    assert (agreement.left, agreement.told_seq, agreement.last_seq) == (differs.gaps, 1, 2)
+    taken = Agreement()
+    taken.restore(agreement.state(), unanswered, differs)
+    assert taken == agreement
+    assert after(differs, unanswered, a_run(at=200)).left == ()
 
 
 def test_a_snapshot_holds_all_of_it():
     last = a_run("DIFFERS", "SBER")
     agreement = after(a_run(at=100), AN_ADOPTION, last)
     taken = Agreement()
-    taken.restore(agreement.state(), last)
+    taken.restore(agreement.state(), last, last)
     assert taken == agreement
     assert (taken.point_seq, taken.point_ns, taken.since_ns) == (1, 100, None)

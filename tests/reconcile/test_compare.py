@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fillbook.brokers.port import Message
 from fillbook.core.events import InstrumentDefined
 from fillbook.core.exact import EXACT, canonical
+from fillbook.core.reports import PositionReport
 from fillbook.core.values import Contract
 from fillbook.reconcile.compare import Difference, Held, Size, compare
 from fillbook.reconcile.policies import Limits, Tolerance
+from fillbook.reconcile.reading import read
 
 # `-` and `abs` of a Decimal round to 28 digits; `copy_negate` and `copy_abs` do not.
 ROUNDING, MINOR, CRITICAL = Size.ROUNDING, Size.MINOR, Size.CRITICAL
@@ -357,3 +360,13 @@ def test_beyond_a_limit_a_gap_is_critical(limits: Limits, gap_qty: Decimal):
         is_large = is_large or value.copy_abs() > limits.critical_value
 
     assert (limits.size_of(gap_qty) is CRITICAL) == is_large
+
+
+def test_rows_of_one_position_add_up_in_an_answer():
+    rows = (("SBER", "5"), ("GAZP", "0"), ("SBER", "-2"))
+    messages = [
+        Message(0, "position", PositionReport(instrument_id=name, position_qty=Decimal(qty)), b"{}")
+        for name, qty in rows
+    ]
+    reading = read(messages, {"default"}, 0, 0)
+    assert reading.quantities == {("default", "SBER"): Decimal(3), ("default", "GAZP"): Decimal(0)}

@@ -11,7 +11,9 @@ from feedback.test_storage import FullDisk
 from fillbook.brokers.live import BrokerRefused
 from fillbook.brokers.port import Message
 from fillbook.core.reports import BalanceReport, PositionReport
+from fillbook.errors import OfflineRefused
 from fillbook.feedback.settings import SECOND
+from fillbook.feedback.summary import summary
 from fillbook.reconcile.policies import Action
 from fillbook.reconcile.wishes import Wish
 from fillbook.wiring.reconciling import dry_desk
@@ -446,3 +448,35 @@ def test_a_dry_run_beside_a_robot_that_trades_writes_nothing():
     assert (house.held(), house.tracker.book.agreement.last_seq) == ("10", last_seq)
     assert not house.of_type("position.adopted")
     assert all(run.by != "ann" for run in house.runs())
+
+
+def test_a_robot_that_may_not_trade_yet_says_what_keeps_it():
+    house = House(ADOPT)
+
+    def forbidden(call: Any) -> Any:
+        refusal = BrokerRefused("OTHER", "403 for this key")
+        return refusal if call.kind == "positions" else None
+
+    house.tell = forbidden
+    house.begin(70)
+    told_of = summary(house.tracker, None, house.now)
+    assert told_of["state"] == "RECONCILING"
+    assert "403 for this key" in told_of["problem"]
+    with pytest.raises(OfflineRefused, match=r"still being compared .*403 for this key"):
+        house.submit("1", "100")
+    house.tell = lambda call: None
+    house.live(90)
+    assert summary(house.tracker, None, house.now)["problem"] is None
+
+
+def test_a_difference_is_shown_on_while_the_broker_does_not_tell():
+    house = House(policies(minor=Action.ALERT))
+    house.begin()
+    house.hold("10")
+    house.by_hand("-2", is_told=False)
+    house.live(400)
+    refusal = BrokerRefused("OTHER", "not now")
+    house.tell = lambda call: refusal if call.kind == "positions" else None
+    house.live(400)
+    assert house.outcomes()[-1] == "UNANSWERED"
+    assert summary(house.tracker, None, house.now)["position_differences"] == {"SBER": "-2"}

@@ -307,7 +307,8 @@ def _sentence(result: Row) -> str:
     if result["is_applied"]:
         where = f"written as seq {result['seq']}"
     if result["outcome"] == "UNANSWERED":
-        return f"{result['broker']} did not tell its positions ({result['problem']}); {where}"
+        why = result["problem"].removeprefix("the positions were not told: ")
+        return f"{result['broker']} did not tell its positions ({why}); {where}"
     left = [row for row in rows if row["left_qty"] != "0"]
     if not rows:
         both = f"book and {result['broker']} agree"

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define, field
 
 from fillbook.core.events import Event
-from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
+from fillbook.core.reconciled_events import BookReconciled, PositionAdopted, PositionGap
 
 __all__ = ["AGREEMENT_EVENTS", "Agreement", "Key"]
 
@@ -25,6 +25,8 @@ class Agreement:
     Attributes:
         last: The last run; None before the first.
         last_seq: Its seq.
+        told_seq: Seq of the last run that was answered; 0 before the first.
+        left: What that one left open.
         point_seq, point_ns: The agreed point: the last run that left nothing open, and when that
             began (ns since 1970, UTC).  All before it is accounted for.  0 where there was none.
         asked_ns: When the last run began that came to an end: all before it was asked for.
@@ -37,6 +39,8 @@ class Agreement:
 
     last: BookReconciled | None = None
     last_seq: int = 0
+    told_seq: int = 0
+    left: tuple[PositionGap, ...] = ()
     point_seq: int = 0
     point_ns: int = 0
     asked_ns: int = 0
@@ -50,6 +54,17 @@ class Agreement:
         if self.last is None or self.last.outcome in ("UNSETTLED", "UNANSWERED"):
             return None
         return self.since_ns is not None
+
+    def why_open(self, since_ns: int) -> str | None:
+        """Return why the last run could not tell; None where it could, or began before *since_ns*.
+
+        What waits is named by one position, for whoever waits with it.
+        """
+        last = self.last
+        if last is None or self.is_so is not None or last.started < since_ns:
+            return None
+        waiting = [gap for gap in last.gaps if gap.action == "WAIT"]
+        return f"{waiting[0].instrument_id}: {waiting[0].text}" if waiting else last.text
 
     def apply(self, seq: int, event: Event) -> None:
         """Take in the next event; those of no concern are passed over."""
@@ -66,6 +81,7 @@ class Agreement:
         self.last, self.last_seq = run, seq
         if run.outcome == "UNANSWERED":  # it tells nothing, neither that they differ
             return
+        self.told_seq, self.left = seq, run.gaps
         # A run comes before its own adoptions: what is unconfirmed here is from earlier ones.
         left = {(gap.account_id, gap.instrument_id) for gap in run.gaps}
         for key in [key for key in self.unconfirmed if key not in left]:
@@ -86,9 +102,10 @@ class Agreement:
         return all((gap.account_id, gap.instrument_id) != key for gap in self.last.gaps)
 
     def state(self) -> dict[str, Any]:
-        """Return everything but the last run itself as data that JSON can hold."""
+        """Return everything but the runs themselves as data that JSON can hold."""
         return {
             "last_seq": self.last_seq,
+            "told_seq": self.told_seq,
             "point": [self.point_seq, self.point_ns],
             "asked_ns": self.asked_ns,
             "since_ns": self.since_ns,
@@ -96,10 +113,16 @@ class Agreement:
             "restored": [[*key, *of] for key, of in sorted(self.restored.items())],
         }
 
-    def restore(self, state: Mapping[str, Any], last: Event | None) -> None:
-        """Take over what `state` returned, with the *last* run read again from the log."""
+    def restore(self, state: Mapping[str, Any], last: Event | None, told: Event | None) -> None:
+        """Take over what `state` returned, with two runs read again from the log.
+
+        Args:
+            last, told: Those of `last_seq` and `told_seq`; None where that is 0.
+        """
         assert last is None or isinstance(last, BookReconciled)
+        assert told is None or isinstance(told, BookReconciled)
         self.last, self.last_seq = last, state["last_seq"]
+        self.told_seq, self.left = state["told_seq"], () if told is None else told.gaps
         self.point_seq, self.point_ns = state["point"]
         self.asked_ns = state["asked_ns"]
         self.since_ns = state["since_ns"]

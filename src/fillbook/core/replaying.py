@@ -135,9 +135,11 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
     book.splits = {key: Decimal(reach) for key, reach in state["splits"].items()}
     book.positions.restore(state["positions"])
     book.positions.last_splits = dict(state["last_splits"])
-    last_seq = state["agreement"]["last_seq"]
-    last = history.record(last_seq).event if last_seq else None
-    book.agreement.restore(state["agreement"], last)
+    last, told = (
+        history.record(seq).event if seq else None
+        for seq in (state["agreement"]["last_seq"], state["agreement"]["told_seq"])
+    )
+    book.agreement.restore(state["agreement"], last, told)
     book.open = {int(stream): OrderStatus(status) for stream, status in state["open"].items()}
     book.seq = state["seq"]
     return book

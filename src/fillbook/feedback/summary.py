@@ -36,6 +36,8 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
     if trouble is not None or tracker.is_stopping:
         state = "STOPPED"
     problem = str(trouble) if trouble is not None else tracker.keeper.storage_problem
+    if problem is None and state == "RECONCILING":
+        problem = book.agreement.why_open(line.since_ns)
     return {
         "state": state,
         "problem": problem or (line.problem if not line.is_up else None),
@@ -88,7 +90,7 @@ def _agreement(book: Book) -> dict[str, Any]:
     """Return since when book and broker agree, as far as the ledger tells."""
     agreement = book.agreement
     last = agreement.last
-    left = () if last is None else last.gaps
+    left = agreement.left  # a run that was not answered takes nothing back
     return {
         "positions_in_sync": agreement.is_so,
         "positions_since": time_text(agreement.since_ns) if agreement.since_ns else None,

@@ -294,7 +294,9 @@ class Tracker:
         if not work.line.is_up:
             return f"{work.capabilities.name} cannot be reached ({work.line.problem})"
         if not work.task.is_ready:
-            return f"book and {work.capabilities.name} are still being compared"
+            why = work.book.agreement.why_open(work.line.since_ns)
+            text = f"book and {work.capabilities.name} are still being compared"
+            return text if why is None else f"{text} ({why})"
         return f"{work.capabilities.name} is still being asked what became of earlier orders"
 
     # ---- what comes in

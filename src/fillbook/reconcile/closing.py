@@ -16,6 +16,7 @@ from fillbook.reconcile.compare import Difference
 from fillbook.reconcile.desk import Desk, Resolution
 from fillbook.reconcile.explain import explained_by, held_before, move_of, moves
 from fillbook.reconcile.findings import Finding, key_of
+from fillbook.reconcile.lately import last_moves
 from fillbook.reconcile.policies import Action, Policies, Size
 from fillbook.reconcile.reading import Reading
 from fillbook.reconcile.settle import Case, Settlement, digest_of, overdue, settle
@@ -90,31 +91,32 @@ class Closing:
         self, finding: Finding, difference: Difference, why_waiting: str | None, now: int
     ) -> None:
         key, point_seq = key_of(difference), self.desk.book.agreement.point_seq
-        moved = self._moves(key, point_seq)
+        assert self.reading is not None
+        since_ns = self.reading.started_ns - self.desk.capabilities.positions_lag_ns
+        recent = last_moves(self.desk, key, _MOST_MOVES, since_ns)
+        moved = [record for record in recent if record.seq > point_seq]
         basis_seq = moved[-1].seq if moved else point_seq
         # What moved it before both agreed is shown where nothing did since: somewhere it is wrong.
         finding.moved_since = bool(moved)
-        shown = moved or self._moves(key, 0)
+        shown = moved or recent
         finding.moves = [move_of(record) for record in shown[-_MOST_MOVES:]]
         if why_waiting is None:
             finding.settlement = self._settle(difference, basis_seq, now)
             return
         finding.why_waiting = why_waiting
-        self._look_for_lag(finding, difference, moved)
+        lately = [each for each in recent if each.ts_recorded >= since_ns]
+        self._look_for_lag(finding, difference, lately)
         if key in self.wish.overdue and not finding.is_late:
             case = self._case(difference, basis_seq)
             finding.settlement = overdue(difference, case, self.policies, finding.why_waiting, now)
 
     def _look_for_lag(
-        self, finding: Finding, difference: Difference, moves: Sequence[Record]
+        self, finding: Finding, difference: Difference, lately: Sequence[Record]
     ) -> None:
-        """Note where the answer is what the book held within the broker's lag.
+        """Note where the answer is what the book held within the broker's lag, before *lately*.
 
         A robot that trades all the time is never at rest, and nothing is wrong with that.
         """
-        assert self.reading is not None
-        since_ns = self.reading.started_ns - self.desk.capabilities.positions_lag_ns
-        lately = [each for each in moves if each.ts_recorded >= since_ns]
         for seq, qty in held_before(lately, difference.held_qty):
             if qty == (difference.reported_qty or 0):
                 finding.is_late = True

@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from functools import cached_property
 
 from attrs import define
 
 from fillbook.brokers.port import Message
+from fillbook.core.agreement import Key
+from fillbook.core.exact import EXACT
 from fillbook.core.reports import PositionReport
 from fillbook.reconcile.compare import Held
 
@@ -38,6 +41,16 @@ class Reading:
     def sha256(self) -> str:
         """Digest of `raw`, in hexadecimal."""
         return hashlib.sha256(self.raw).hexdigest()
+
+    @cached_property
+    def quantities(self) -> dict[Key, Decimal]:
+        """What it says of each position that it names, signed base units; rows of one add up."""
+        found: dict[Key, Decimal] = {}
+        for row in self.reported:
+            key = (row.account_id, row.instrument_id)
+            qty = row.position_qty
+            found[key] = EXACT.add(found[key], qty) if key in found else qty
+        return found
 
 
 def read(

@@ -13,7 +13,6 @@ again soon, and nothing is done about it.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import reduce
 from typing import Literal
 
 from attrs import define, field
@@ -21,15 +20,13 @@ from attrs import define, field
 from fillbook.brokers.port import Message
 from fillbook.core.agreement import Key
 from fillbook.core.events import InstrumentDefined
-from fillbook.core.exact import EXACT
 from fillbook.core.reconciled_events import BookReconciled, CashCount
 from fillbook.core.reports import BalanceReport
-from fillbook.log.port import Record
 from fillbook.reconcile.closing import Closing, Counts, outcome_of
 from fillbook.reconcile.compare import Difference, Held, compare
 from fillbook.reconcile.desk import Desk, Question
-from fillbook.reconcile.explain import moves
 from fillbook.reconcile.findings import Finding, key_of
+from fillbook.reconcile.lately import last_moves
 from fillbook.reconcile.policies import Limits, Policies
 from fillbook.reconcile.reading import Reading, Unreadable, read
 from fillbook.reconcile.wishes import SECOND, Patience, Wish
@@ -216,11 +213,11 @@ class Run:
         under_way = self.desk.under_way(*key)
         if under_way is not None:
             return under_way
-        if _reported(last, key) != difference.reported_qty:
+        if last.quantities.get(key) != difference.reported_qty:
             return "the broker's answer changed"
         if self._held_at_last.get(key, Decimal(0)) != difference.held_qty:
             return "the book moved between the readings"
-        moved = self._moves(key)
+        moved = last_moves(self.desk, key)  # before both agreed too: that answer may have lagged
         lag_ns = self.desk.capabilities.positions_lag_ns
         if moved and last.started_ns < moved[-1].ts_recorded + lag_ns:
             return f"it moved less than {lag_ns / SECOND:g} s before it was read"
@@ -258,7 +255,7 @@ class Run:
         self._read_ns = now + self.patience.between_ns
         lag_ns = self.desk.capabilities.positions_lag_ns
         for each in differences:
-            moved = self._moves(key_of(each))
+            moved = last_moves(self.desk, key_of(each))
             if moved:
                 # This reading may lag behind that move; the next two shall not.
                 self._read_ns = max(self._read_ns, moved[-1].ts_recorded + lag_ns)
@@ -340,22 +337,8 @@ class Run:
 
     # ---- little things
 
-    def _moves(self, key: Key) -> list[Record]:
-        """Return what changed the position's quantity since the agreed point, oldest first."""
-        return moves(self.desk.position_records(*key, self.desk.book.agreement.point_seq))
-
     def _deadline_ns(self) -> int:
         return self.started_ns + self.patience.most_ns
 
     def _instrument(self, instrument_id: str) -> InstrumentDefined | None:
         return self.desk.book.instruments.get(instrument_id)
-
-
-def _reported(reading: Reading, key: Key) -> Decimal | None:
-    """Return what *reading* says of one position; None where it does not name it."""
-    found = [
-        each.position_qty
-        for each in reading.reported
-        if (each.account_id, each.instrument_id) == key
-    ]
-    return reduce(EXACT.add, found) if found else None

@@ -50,6 +50,8 @@ class KeeperDesk:
         self._capabilities = capabilities
         self._account_ids = frozenset(account_ids)
         self._begun_ns: int | None = None
+        self._waiting: dict[Key, str] = {}
+        self._waiting_at: tuple[Book, int] | None = None
 
     @property
     def book(self) -> Book:
@@ -82,11 +84,11 @@ class KeeperDesk:
 
     def orders_to_ask_about(self, keys: Sequence[Key]) -> list[Order]:
         """Return the open orders of the positions *keys* that the broker can look up."""
-        can = self._capabilities
+        can, wanted = self._capabilities, set(keys)
         return [
             order
             for order in self.book.open_orders()
-            if (order.account_id, order.instrument_id) in keys
+            if (order.account_id, order.instrument_id) in wanted
             and (can.can_look_up or (order.venue_order_id and can.can_look_up_by_venue_id))
         ]
 
@@ -95,15 +97,11 @@ class KeeperDesk:
         self.keeper.hear(message, Source.RECONCILED)
 
     def under_way(self, account_id: str, instrument_id: str) -> str | None:
-        for order in self.book.open_orders():
-            if (order.account_id, order.instrument_id) != (account_id, instrument_id):
-                continue
-            name = order.client_order_id or order.venue_order_id
-            if is_unanswered(order):
-                return f"order {name} is not answered yet"
-            if unanswered_requests(order):
-                return f"a request for order {name} is not answered yet"
-        return None
+        book, at = self.book, self._waiting_at
+        if at is None or at[0] is not book or at[1] != book.seq:
+            # Looked through once for all that differs: an empty answer may make that thousands.
+            self._waiting, self._waiting_at = _waiting(book), (book, book.seq)
+        return self._waiting.get((account_id, instrument_id))
 
     def position_records(self, account_id: str, instrument_id: str, after: int) -> Iterable[Record]:
         number = self.book.positions.number(account_id, instrument_id)
@@ -143,6 +141,21 @@ class KeeperDesk:
         self.keeper.reconcile(
             resolution.run, resolution.raw, resolution.adoptions, resolution.halts
         )
+
+
+def _waiting(book: Book) -> dict[Key, str]:
+    """Return what is in flight, in words, by position; of several the first."""
+    found: dict[Key, str] = {}
+    for order in book.open_orders():
+        name = order.client_order_id or order.venue_order_id
+        if is_unanswered(order):
+            text = f"order {name} is not answered yet"
+        elif unanswered_requests(order):
+            text = f"a request for order {name} is not answered yet"
+        else:
+            continue
+        found.setdefault((order.account_id, order.instrument_id), text)
+    return found
 
 
 class RobotDesk(KeeperDesk):
