@@ -263,7 +263,7 @@ def _with_statement(path: str, file: str, question: Question) -> Compared:
 
     def look_at(book: Book) -> None:
         nonlocal agreed_ns
-        agreed_ns = book.agreement.point_ns
+        agreed_ns = book.agreements.of(account_ids).point_ns
         _refuse_strangers(book, account_ids, file)
 
     def compared(*, apply: bool) -> dict[str, Any]:

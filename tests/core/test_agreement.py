@@ -4,13 +4,15 @@ from decimal import Decimal
 
 from attrs import evolve
 
-from fillbook.core.agreement import Agreement
+from fillbook.core.agreement import Agreement, Agreements
 from fillbook.core.reconciled_events import BookReconciled, PositionAdopted, PositionGap
 
 KEY = ("default", "SBER")
 
 
-def a_run(outcome: str = "AGREED", *left: str, at: int = 0) -> BookReconciled:
+def a_run(
+    outcome: str = "AGREED", *left: str, at: int = 0, accounts: tuple[str, ...] = ("default",)
+) -> BookReconciled:
     gaps = tuple(
         PositionGap(
             account_id="default", instrument_id=name, held_qty=Decimal(10), gap_qty=Decimal(-2),
@@ -20,7 +22,8 @@ def a_run(outcome: str = "AGREED", *left: str, at: int = 0) -> BookReconciled:
     )  # fmt: skip
     return BookReconciled(
         ts_event=at + 5, cause="SCHEDULE", by="the robot", broker="test", outcome=outcome,
-        started=at, reads=1, compared=1, explained=0, rounding=0, minor=len(left), critical=0,
+        account_ids=accounts, started=at, reads=1, compared=1, explained=0, rounding=0,
+        minor=len(left), critical=0,
         unsettled=0, alerted=len(left), adopted=0, restored=0, halted=0, statement_count=1,
         statement_sha256="", gaps=gaps,
     )  # fmt: skip
@@ -91,3 +94,23 @@ def test_a_snapshot_holds_all_of_it():
     taken.restore(agreement.state(), last, last)
     assert taken == agreement
     assert (taken.point_seq, taken.point_ns, taken.since_ns) == (1, 100, None)
+
+
+def test_a_run_over_one_account_says_nothing_of_another():
+    """A statement of one account that agrees took back the alarm about the other."""
+    agreements, events = Agreements(), {}
+    for seq, event in enumerate(
+        [a_run("DIFFERS", "SBER", at=100), a_run(at=200, accounts=("B",)), AN_ADOPTION], 1
+    ):
+        events[seq] = event
+        agreements.apply(seq, event)
+
+    assert agreements.of(["default"]).is_so is False
+    assert agreements.of(["default"]).unconfirmed == {("default", "SBER"): 3}
+    assert agreements.of(["B"]).is_so
+    assert not agreements.of(["B"]).unconfirmed
+    assert agreements.of(["C"]).is_so is None
+    assert agreements.weakest() == agreements.of(["default"])
+    taken = Agreements()
+    taken.restore(agreements.state(), events.__getitem__)
+    assert taken == agreements

@@ -280,7 +280,7 @@ def test_what_was_never_confirmed_is_not_adopted_again():
     house.theirs["SBER"] = Decimal(8)
     house.live(400)
     assert house.outcomes()[-1] == "AGREED"
-    assert not house.tracker.book.agreement.unconfirmed
+    assert not house.tracker.book.agreements.weakest().unconfirmed
 
 
 def test_an_answer_that_is_frozen_is_not_traded_against_again_and_again():
@@ -436,7 +436,7 @@ def test_a_dry_run_beside_a_robot_that_trades_writes_nothing():
     house.hold("10")
     house.live(15)
     house.by_hand("-2", is_told=False)
-    last_seq = house.tracker.book.agreement.last_seq
+    last_seq = house.tracker.book.agreements.weakest().last_seq
     number = house.task.want(Wish(cause="OPERATOR", by="ann"), house.now, dry_desk(house.task.desk))
     house.live(1)
     house.submit("3", "90", instrument_id="GAZP")
@@ -445,7 +445,7 @@ def test_a_dry_run_beside_a_robot_that_trades_writes_nothing():
     run = house.task.reconciler.result(number)
     assert run is not None
     assert [str(each.settlement and each.settlement.action) for each in run.findings] == ["ADOPT"]
-    assert (house.held(), house.tracker.book.agreement.last_seq) == ("10", last_seq)
+    assert (house.held(), house.tracker.book.agreements.weakest().last_seq) == ("10", last_seq)
     assert not house.of_type("position.adopted")
     assert all(run.by != "ann" for run in house.runs())
 

@@ -21,7 +21,7 @@ def test_what_agrees_is_read_once_and_is_one_event():
     (_, run) = house.runs()
     assert (run.outcome, run.cause, run.reads, run.compared) == ("AGREED", "SCHEDULE", 1, 1)
     assert len(house.events()) == head + 1
-    assert house.tracker.book.agreement.is_so
+    assert house.tracker.book.agreements.weakest().is_so
 
 
 def test_trading_waits_for_the_first_run_and_goes_on_after_it():

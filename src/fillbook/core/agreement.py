@@ -1,6 +1,9 @@
-"""Hold since when book and broker agree; the fold of what comparing them gave."""
+"""Hold since when book and broker agree; the fold of what comparing them gave.
 
-from collections.abc import Mapping
+A comparison speaks of the accounts that it compared and of no others, so it is held by those.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -8,7 +11,7 @@ from attrs import define, field
 from fillbook.core.events import Event
 from fillbook.core.reconciled_events import BookReconciled, PositionAdopted, PositionGap
 
-__all__ = ["AGREEMENT_EVENTS", "Agreement", "Key"]
+__all__ = ["AGREEMENT_EVENTS", "Agreement", "Agreements", "Key"]
 
 AGREEMENT_EVENTS = (BookReconciled, PositionAdopted)
 
@@ -20,7 +23,7 @@ _AGREES = ("AGREED", "ADOPTED")
 
 @define
 class Agreement:
-    """What is known of it as of the last record applied.
+    """What is known of it for some accounts, as of the last record applied.
 
     Attributes:
         last: The last run; None before the first.
@@ -86,7 +89,8 @@ class Agreement:
         left = {(gap.account_id, gap.instrument_id) for gap in run.gaps}
         for key in [key for key in self.unconfirmed if key not in left]:
             del self.unconfirmed[key]
-        if run.outcome != "UNSETTLED":
+        # An operator may have compared with a statement, which answers no question.
+        if run.outcome in _AGREES or (run.outcome == "DIFFERS" and run.cause != "OPERATOR"):
             self.asked_ns = run.started
         if run.outcome in _AGREES:
             self.point_seq, self.point_ns = seq, run.started
@@ -128,3 +132,53 @@ class Agreement:
         self.since_ns = state["since_ns"]
         self.unconfirmed = {(account, name): seq for account, name, seq in state["unconfirmed"]}
         self.restored = {(each[0], each[1]): (each[2], each[3]) for each in state["restored"]}
+
+
+@define
+class Agreements:
+    """Every agreement, by the accounts that were compared together.
+
+    Attributes:
+        by_accounts: Of each set of accounts, sorted.
+    """
+
+    by_accounts: dict[tuple[str, ...], Agreement] = field(factory=dict)
+
+    def of(self, account_ids: Iterable[str]) -> Agreement:
+        """Return that of *account_ids*; one that knows nothing where they were never compared."""
+        return self.by_accounts.get(tuple(sorted(account_ids))) or Agreement()
+
+    def weakest(self) -> Agreement:
+        """Return the one that says least of agreement, of those the one told last."""
+
+        def place(agreement: Agreement) -> tuple[int, int]:
+            return {False: 0, None: 1, True: 2}[agreement.is_so], -agreement.last_seq
+
+        return min(self.by_accounts.values(), key=place, default=Agreement())
+
+    def apply(self, seq: int, event: Event) -> None:
+        """Take in the next event; those of no concern are passed over."""
+        if isinstance(event, BookReconciled):
+            self.by_accounts.setdefault(event.account_ids, Agreement()).apply(seq, event)
+        elif isinstance(event, PositionAdopted):
+            for account_ids, agreement in self.by_accounts.items():
+                if event.account_id in account_ids:
+                    agreement.apply(seq, event)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return them as data that JSON can hold."""
+        return [
+            {"account_ids": list(account_ids), **agreement.state()}
+            for account_ids, agreement in sorted(self.by_accounts.items())
+        ]
+
+    def restore(
+        self, states: Iterable[Mapping[str, Any]], event_at: Callable[[int], Event]
+    ) -> None:
+        """Take over what `state` returned; *event_at* reads the event of a seq again."""
+        for state in states:
+            last, told = (
+                event_at(seq) if seq else None for seq in (state["last_seq"], state["told_seq"])
+            )
+            agreement = self.by_accounts[tuple(state["account_ids"])] = Agreement()
+            agreement.restore(state, last, told)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Protocol
 
-from fillbook.core.agreement import AGREEMENT_EVENTS, Agreement
+from fillbook.core.agreement import AGREEMENT_EVENTS, Agreements
 from fillbook.core.control import CONTROL_EVENTS, Control
 from fillbook.core.events import (
     Event,
@@ -95,7 +95,7 @@ class Book:
         splits: By how much the splits of each instrument may have moved a quantity, in all.
         positions: Every position that ever moved.
         control: What the robot may do: halts, line, queue.
-        agreement: Since when book and broker agree.
+        agreements: Since when book and broker agree, by account.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Book:
         self.splits: dict[str, Decimal] = {}
         self.positions = PositionBook()
         self.control = Control()
-        self.agreement = Agreement()
+        self.agreements = Agreements()
         self._history = history
         self._keep_closed = keep_closed
         self._orders: dict[int, Order] = {}
@@ -158,7 +158,7 @@ class Book:
         elif isinstance(event, CONTROL_EVENTS):
             self.control.apply(record.seq, event)
         elif isinstance(event, AGREEMENT_EVENTS):
-            self.agreement.apply(record.seq, event)
+            self.agreements.apply(record.seq, event)
         self.positions.apply(record.seq, record.stream, record.position, event)
 
     def reach_with(self, event: InstrumentSplit) -> Decimal:

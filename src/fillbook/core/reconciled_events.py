@@ -67,6 +67,7 @@ class BookReconciled(Event):
         outcome: `AGREED` where nothing differs, `ADOPTED` where what differed was adopted,
             `DIFFERS` where something is left, `UNSETTLED` where it could not be told, `UNANSWERED`
             where the broker did not tell its positions.
+        account_ids: Whose positions were compared, sorted; nothing is said of others.
         started: When it began, or before that the time up to which the statement tells; ns since
             1970, UTC.  Where both agree, all up to then is accounted for.
         reads: How often the positions were read.
@@ -87,6 +88,7 @@ class BookReconciled(Event):
     by: str
     broker: str
     outcome: str
+    account_ids: tuple[str, ...]
     started: int
     reads: int
     compared: int

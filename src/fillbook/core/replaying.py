@@ -123,7 +123,7 @@ def book_state(book: Book) -> dict[str, Any]:
         "splits": {key: str(reach) for key, reach in sorted(book.splits.items())},
         "last_splits": dict(sorted(book.positions.last_splits.items())),
         "positions": book.positions.state(),
-        "agreement": book.agreement.state(),
+        "agreements": book.agreements.state(),
     }
 
 
@@ -135,11 +135,7 @@ def restore(state: Mapping[str, Any], history: History) -> Book:
     book.splits = {key: Decimal(reach) for key, reach in state["splits"].items()}
     book.positions.restore(state["positions"])
     book.positions.last_splits = dict(state["last_splits"])
-    last, told = (
-        history.record(seq).event if seq else None
-        for seq in (state["agreement"]["last_seq"], state["agreement"]["told_seq"])
-    )
-    book.agreement.restore(state["agreement"], last, told)
+    book.agreements.restore(state["agreements"], lambda seq: history.record(seq).event)
     book.open = {int(stream): OrderStatus(status) for stream, status in state["open"].items()}
     book.seq = state["seq"]
     return book

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fillbook.core.agreement import Agreement
 from fillbook.core.book import Book
 from fillbook.core.exact import plain
 from fillbook.core.orders import Order
@@ -27,6 +28,7 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
     instrument, what the broker holds more), `positions_unconfirmed`, `task`, `halts`, `head_seq`.
     """
     book, line = tracker.book, tracker.line
+    agreement = book.agreements.of([tracker.settings.account_id])
     open_orders = list(book.open_orders())
     state = "TRADING" if tracker.schedule.is_open else "RECOVERING"
     if not line.is_up:
@@ -37,7 +39,7 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
         state = "STOPPED"
     problem = str(trouble) if trouble is not None else tracker.keeper.storage_problem
     if problem is None and state == "RECONCILING":
-        problem = book.agreement.why_open(line.since_ns)
+        problem = agreement.why_open(line.since_ns)
     return {
         "state": state,
         "problem": problem or (line.problem if not line.is_up else None),
@@ -53,7 +55,7 @@ def summary(tracker: Tracker, trouble: BaseException | None, now: int) -> dict[s
         "last_heard": time_text(line.heard_ns) if line.heard_ns else None,
         "last_answer": time_text(line.answer_ns) if line.answer_ns else None,
         "last_checks": {kind: time_text(ns) for kind, ns in sorted(tracker.checked_ns.items())},
-        **_agreement(book),
+        **_agreement(agreement),
         "halts": halts(book),
         "head_seq": book.seq,
     }
@@ -80,15 +82,14 @@ def summary_at_rest(book: Book) -> dict[str, Any]:
         "last_heard": None,
         "last_answer": None,
         "last_checks": {},
-        **_agreement(book),
+        **_agreement(book.agreements.weakest()),
         "halts": halts(book),
         "head_seq": book.seq,
     }
 
 
-def _agreement(book: Book) -> dict[str, Any]:
+def _agreement(agreement: Agreement) -> dict[str, Any]:
     """Return since when book and broker agree, as far as the ledger tells."""
-    agreement = book.agreement
     last = agreement.last
     left = agreement.left  # a run that was not answered takes nothing back
     return {

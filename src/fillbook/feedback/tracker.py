@@ -294,7 +294,8 @@ class Tracker:
         if not work.line.is_up:
             return f"{work.capabilities.name} cannot be reached ({work.line.problem})"
         if not work.task.is_ready:
-            why = work.book.agreement.why_open(work.line.since_ns)
+            agreement = work.book.agreements.of([work.settings.account_id])
+            why = agreement.why_open(work.line.since_ns)
             text = f"book and {work.capabilities.name} are still being compared"
             return text if why is None else f"{text} ({why})"
         return f"{work.capabilities.name} is still being asked what became of earlier orders"

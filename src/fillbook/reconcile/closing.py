@@ -90,7 +90,7 @@ class Closing:
     def _settle_or_wait(
         self, finding: Finding, difference: Difference, why_waiting: str | None, now: int
     ) -> None:
-        key, point_seq = key_of(difference), self.desk.book.agreement.point_seq
+        key, point_seq = key_of(difference), self.desk.agreement.point_seq
         assert self.reading is not None
         since_ns = self.reading.started_ns - self.desk.capabilities.positions_lag_ns
         recent = last_moves(self.desk, key, _MOST_MOVES, since_ns)
@@ -144,17 +144,16 @@ class Closing:
         agreed before them, and would be traded against again and again.
         """
         book = self.desk.book
-        seq = book.agreement.unconfirmed.get(key, 0)
-        adopted_seq, client_order_id = book.agreement.restored.get(key, (0, ""))
+        agreement = self.desk.agreement
+        seq = agreement.unconfirmed.get(key, 0)
+        adopted_seq, client_order_id = agreement.restored.get(key, (0, ""))
         order = book.find_order(client_order_id, None) if adopted_seq else None
         if seq or order is None:
             return seq
         traded = [
-            each
-            for each in self._moves(key, book.agreement.point_seq)
-            if each.stream == order.stream
+            each for each in self._moves(key, agreement.point_seq) if each.stream == order.stream
         ]
-        is_open = bool(traded) and not book.agreement.confirms(key, traded[-1].seq)
+        is_open = bool(traded) and not agreement.confirms(key, traded[-1].seq)
         return adopted_seq if is_open else 0
 
     def _is_halted(self, instrument_id: str) -> bool:
@@ -252,6 +251,7 @@ class Closing:
             by=self.wish.by,
             broker=self.desk.capabilities.name,
             outcome=outcome,
+            account_ids=tuple(sorted(self.desk.account_ids)),
             started=counts.started_ns,
             reads=counts.reads,
             compared=counts.compared,

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from attrs import frozen
 
 from fillbook.brokers.live import Capabilities
-from fillbook.core.agreement import Key
+from fillbook.core.agreement import Agreement, Key
 from fillbook.core.book import Book
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
@@ -61,6 +61,11 @@ class Desk(Protocol):
     @property
     def account_ids(self) -> frozenset[str]:
         """The accounts that are compared; other positions in the book are left alone."""
+        ...
+
+    @property
+    def agreement(self) -> Agreement:
+        """Since when those accounts agree with the broker."""
         ...
 
     @property

@@ -30,12 +30,14 @@ class Reading:
         started_ns, heard_ns: When it was asked for, and when it came; ns since 1970, UTC.
         reported: What it names, flat ones included.
         raw: The bytes it was read from.
+        strangers: Accounts that it names as well and that are not compared.
     """
 
     started_ns: int
     heard_ns: int
     reported: tuple[Held, ...]
     raw: bytes
+    strangers: frozenset[str] = frozenset()
 
     @cached_property
     def sha256(self) -> str:
@@ -61,7 +63,8 @@ def read(
     Raises `Unreadable` where one of them is no statement of a position: an answer with a hole in it
     would look like a position that is gone.
     """
-    reported = []
+    reported: list[Held] = []
+    strangers: set[str] = set()
     raws: dict[bytes, None] = {}  # an adapter may hand out the whole answer with each of its parts
     for message in messages:
         report = message.content
@@ -70,13 +73,17 @@ def read(
         if not isinstance(report, PositionReport):
             raise Unreadable(f"a {message.kind or 'message'} among the positions")
         raws[message.raw] = None
-        if report.account_id in account_ids:
-            reported.append(
-                Held(
-                    account_id=report.account_id,
-                    instrument_id=report.instrument_id,
-                    position_qty=report.position_qty,
-                    avg_px=report.avg_px,
-                )
+        if report.account_id not in account_ids:
+            strangers.add(report.account_id)
+            continue
+        reported.append(
+            Held(
+                account_id=report.account_id,
+                instrument_id=report.instrument_id,
+                position_qty=report.position_qty,
+                avg_px=report.avg_px,
             )
-    return Reading(started_ns, heard_ns, tuple(reported), _SEPARATOR.join(raws))
+        )
+    return Reading(
+        started_ns, heard_ns, tuple(reported), _SEPARATOR.join(raws), frozenset(strangers)
+    )

@@ -91,7 +91,7 @@ class Run:
         One after the other: a run that agrees is over with its first reading.
         """
         self._start_seq = self.desk.book.seq
-        self.earlier = self.desk.book.agreement.last
+        self.earlier = self.desk.agreement.last
         if not self.desk.capabilities.has_cash or not self.desk.ask("cash"):
             self._read()
 
@@ -229,7 +229,7 @@ class Run:
         """Ask for whatever may explain what differs, as far as the broker tells it."""
         self.stage = "ASKING"
         self._is_explained, self._unexplained_because = True, None
-        agreement = self.desk.book.agreement
+        agreement = self.desk.agreement
         # On schedule only what is new: a difference may stand for days, and all before the last
         # run was asked for.  A start and an operator ask for everything since both agreed.
         is_routine = self.wish.cause == "SCHEDULE"
@@ -306,12 +306,20 @@ class Run:
             reads=self._reads,
             compared=self._compared,
             cash=self.cash,
-            problem=self._problem,
+            problem=self._problem or self._strangers(),
         )
         self.event = closing.put_on_record(outcome, self.findings, counts, now)
         self.stage, self.outcome = "OVER", self.event.outcome
-        agreement = self.desk.book.agreement
+        agreement = self.desk.agreement
         self.seq, self.agreed_since_ns = agreement.last_seq, agreement.since_ns
+
+    def _strangers(self) -> str | None:
+        """Say of an answer that names other accounts and none of ours: perhaps ours is misnamed."""
+        last = self._last
+        if last is None or last.reported or not last.strangers:
+            return None
+        ours = ", ".join(sorted(self.desk.account_ids))
+        return f"the answer names {', '.join(sorted(last.strangers))} and not {ours}"
 
     # ---- cash
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from fillbook.brokers.live import Capabilities
 from fillbook.brokers.port import Message
-from fillbook.core.agreement import Key
+from fillbook.core.agreement import Agreement, Key
 from fillbook.core.book import Book
 from fillbook.core.client_ids import RUN_BITS, client_order_id
 from fillbook.core.commands import SubmitOrder
@@ -68,6 +68,10 @@ class KeeperDesk:
     @property
     def account_ids(self) -> frozenset[str]:
         return self._account_ids
+
+    @property
+    def agreement(self) -> Agreement:
+        return self.book.agreements.of(self._account_ids)
 
     @property
     def begun_ns(self) -> int:

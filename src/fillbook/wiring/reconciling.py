@@ -199,7 +199,7 @@ def reconcile_at_rest(
         desk = KeeperDesk(keeper, broker.capabilities, account_ids)
         run = Run(desk, choices.policies, choices.patience, wish, time.time_ns())
         if statement_ns is not None:
-            run.told_until_ns = statement_ns or keeper.book.agreement.point_ns or desk.begun_ns
+            run.told_until_ns = statement_ns or desk.agreement.point_ns or desk.begun_ns
             _read_twice(run, broker.positions())
         else:
             drive(run, desk, broker, on_stage)
