@@ -4,9 +4,10 @@ from decimal import Decimal
 
 from attrs import evolve
 
-from feedback.desk import filled
+from feedback.desk import filled, told
+from fillbook.brokers.port import Message
 from fillbook.core.reports import InstrumentReport
-from fillbook.core.values import Contract
+from fillbook.core.values import Contract, ExecType
 from fillbook.reconcile.policies import Action
 from reconcile.house import House, policies
 
@@ -124,3 +125,46 @@ def test_a_fee_taken_in_the_base_currency_explains_what_is_missing():
 
     assert (run.outcome, run.explained, run.adopted) == ("AGREED", 1, 0)
     assert house.held() == "0.999"
+
+
+def test_open_orders_are_compared_where_positions_agree():
+    """An order that somebody else placed, and one of ours that is gone from the broker's list."""
+    house = House()
+    house.begin()
+    mine = house.submit("5", "90")
+    house.live(60)
+    foreign = evolve(
+        told(mine), client_order_id=None, venue_order_id="V-HAND", exec_type=ExecType.ORDER_STATUS
+    )
+
+    def tell(call):
+        if call.kind == "open_orders":
+            return [Message(0, "report", foreign, b"{}")]
+        return [] if call.kind == "look_up" else None
+
+    house.tell = tell
+    run = house.reconcile()
+    assert (run.outcome, run.open_orders) == ("AGREED", 1)
+    assert run.orders_found == ("V-HAND",)
+    assert run.orders_left == (mine.client_order_id,)
+    house.tell = lambda call: None  # from now on it lists ours alone
+    run = house.reconcile()
+    assert (run.orders_found, run.orders_left) == ((), ("V-HAND",))
+
+
+def test_an_order_that_is_gone_from_the_list_is_asked_about():
+    house = House()
+    house.begin()
+    mine = house.submit("5", "90")
+    house.live(60)
+    canceled = evolve(told(mine, "CANCELED", exec_type=ExecType.ORDER_STATUS), ts_event=house.now)
+
+    def tell(call):
+        if call.kind == "open_orders":
+            return []
+        return [Message(0, "report", canceled, b"{}")] if call.kind == "look_up" else None
+
+    house.tell = tell
+    run = house.reconcile()
+    assert (run.orders_found, run.orders_left) == ((), ())
+    assert str(house.tracker.book.order(mine.stream).order_status) == "CANCELED"

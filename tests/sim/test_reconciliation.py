@@ -20,6 +20,7 @@ from fillbook.core.reconciled_events import PositionAdopted
 from fillbook.core.values import Side
 from fillbook.feedback.settings import SECOND
 from fillbook.log.reader import open_reader
+from fillbook.reconcile import closing
 from fillbook.reconcile import run as runs
 from fillbook.reconcile import settle as settling
 from fillbook.reconcile.choices import Choices
@@ -151,7 +152,7 @@ def test_a_rule_that_adopts_again_and_again_is_found_out(monkeypatch: pytest.Mon
     def forgetful(difference, case, *rest):  # type: ignore[no-untyped-def]
         return settle(difference, evolve(case, unconfirmed_seq=0), *rest)
 
-    monkeypatch.setattr(runs, "settle", forgetful)
+    monkeypatch.setattr(closing, "settle", forgetful)
     days = [live_reconciled(seed, "adopt", "lags-longer") for seed in (7, 9, 13)]
 
     assert any("before it agreed" in each for day in days for each in day.problems)
@@ -163,7 +164,7 @@ def test_a_rule_that_takes_absence_for_flat_is_found_out(monkeypatch: pytest.Mon
     def gullible(difference, *rest):  # type: ignore[no-untyped-def]
         return settle(evolve(difference, reported_qty=Decimal(0)), *rest)
 
-    monkeypatch.setattr(runs, "settle", gullible)
+    monkeypatch.setattr(closing, "settle", gullible)
     day = live_reconciled(2, "adopt", "everything", FaultPlan.parse("empty_positions=1"))
 
     assert any("does not name" in each for each in day.problems)

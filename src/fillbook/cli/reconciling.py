@@ -140,6 +140,8 @@ def reconcile_command(
 
 
 def _status(result: Row) -> int:
+    if result["orders"]["left"]:
+        return 1
     if result["outcome"] == "AGREED":
         return 0
     return 0 if result["outcome"] == "ADOPTED" and result["is_applied"] else 1
@@ -189,6 +191,7 @@ def _print(compared: Compared) -> None:
         for row in rows:
             _print_more(row, as_of)
         print()
+    _print_orders(result["orders"])
     missing = [words for key, words in _TOLD.items() if not result["can_tell"][key]]
     if missing:
         _say(f"{result['broker']} does not tell: {', '.join(missing)}")
@@ -290,6 +293,14 @@ def _cash(each: Row) -> str:
         f"{text}; since the last comparison {_signed(each['reported_change'])} there, "
         f"{_signed(each['held_change'])} here"
     )
+
+
+def _print_orders(orders: Row) -> None:
+    """Say which open orders only one side knew."""
+    for name in orders["found"]:
+        _say(f"order {name} is open at the broker, and the book did not know it")
+    for name in orders["left"]:
+        _say(f"order {name} is open here, and not among those that the broker lists as open")
 
 
 def _print_passed_over(passed_over: Any) -> None:

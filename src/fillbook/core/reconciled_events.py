@@ -80,6 +80,11 @@ class BookReconciled(Event):
         gaps: What was left.
         cash: Where the broker tells its cash.
         text: What kept it from being told, where something did.
+        open_orders: How many open orders the broker listed; None where it was not asked, or did not
+            answer.
+        orders_found: Those that the book had not known, by client id, else the venue's.
+        orders_left: Those that the book has open and the broker's list leaves out, although it was
+            asked about each.
     """
 
     type: ClassVar[str] = "book.reconciled"
@@ -106,6 +111,9 @@ class BookReconciled(Event):
     gaps: tuple[PositionGap, ...] = ()
     cash: tuple[CashCount, ...] = ()
     text: str | None = None
+    open_orders: int | None = None
+    orders_found: tuple[str, ...] = ()
+    orders_left: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True, eq=False, repr=False)

@@ -17,6 +17,7 @@ from fillbook.reconcile.desk import Desk, Resolution
 from fillbook.reconcile.explain import explained_by, held_before, move_of, moves
 from fillbook.reconcile.findings import Finding, key_of
 from fillbook.reconcile.lately import last_moves
+from fillbook.reconcile.orders import OpenOrders, name_of
 from fillbook.reconcile.policies import Action, Policies, Size
 from fillbook.reconcile.reading import Reading
 from fillbook.reconcile.settle import Case, Settlement, digest_of, overdue, settle
@@ -37,6 +38,7 @@ class Counts:
         compared: How many positions there are on either side.
         cash: Where the broker tells its cash.
         problem: What kept it from being told, where something did.
+        orders: The open orders of both sides.
     """
 
     started_ns: int
@@ -44,6 +46,7 @@ class Counts:
     compared: int
     cash: tuple[CashCount, ...]
     problem: str | None
+    orders: OpenOrders
 
 
 @frozen(kw_only=True)
@@ -269,6 +272,9 @@ class Closing:
             gaps=tuple(gaps),
             cash=counts.cash,
             text=counts.problem,
+            open_orders=None if counts.orders.listed is None else len(counts.orders.listed),
+            orders_found=tuple(counts.orders.found()),
+            orders_left=tuple(name_of(order) for order in counts.orders.missing()),
         )
 
 

@@ -17,7 +17,9 @@ def as_json(run: Run) -> dict[str, Any]:
 
     Keys: `outcome`, `cause`, `by`, `broker`, `started`, `finished`, `reads`, `compared`,
     `statement_count`, `statement_sha256`, `problem`, `can_tell` (what the broker can be asked for,
-    and what it cannot), `positions` (one row per position that differed at any time) and `cash`.
+    and what it cannot), `positions` (one row per position that differed at any time), `orders`
+    (`listed`: how many open ones the broker listed, `found`: those that the book had not known,
+    `left`: those that are open here and not there) and `cash`.
     A row: `account_id`, `instrument_id`, `held_qty` and `reported_qty` and `gap_qty` (as first
     seen), `size`, `held_avg_px`, `reported_avg_px`, `explained_by`, `left_qty` (the gap that
     nothing explains, `"0"` without), `action`, `text`, `adjustment_id`,
@@ -46,6 +48,11 @@ def as_json(run: Run) -> dict[str, Any]:
             "cash": can.has_cash,
         },
         "positions": [_row(finding) for finding in run.findings],
+        "orders": {
+            "listed": event.open_orders,
+            "found": list(event.orders_found),
+            "left": list(event.orders_left),
+        },
         "cash": _cash(event, run.earlier),
     }
 

@@ -2,12 +2,13 @@
 
 A `Run` is a state machine without threads and without a clock.  It goes
 
-    READING → (agree) → OVER
+    READING → ASKING → (agree) → OVER
     READING → ASKING → WAITING → READING → … → OVER
 
 A difference counts only when two readings say the same, when nothing moved or was under way between
 them, and when the broker was asked, after the first, for the fills, orders and other movements that
-would explain it.  What does not come to rest within the run's patience is `UNSETTLED`: looked at
+would explain it.  Those are asked for once where the positions agree, too: what is missing may
+cancel out in them.  What does not come to rest within the run's patience is `UNSETTLED`: looked at
 again soon, and nothing is done about it.
 """
 
@@ -27,6 +28,7 @@ from fillbook.reconcile.compare import Difference, Held, compare
 from fillbook.reconcile.desk import Desk, Question
 from fillbook.reconcile.findings import Finding, key_of
 from fillbook.reconcile.lately import last_moves
+from fillbook.reconcile.orders import OpenOrders
 from fillbook.reconcile.policies import Limits, Policies
 from fillbook.reconcile.reading import Reading, Unreadable, read
 from fillbook.reconcile.wishes import SECOND, Patience, Wish
@@ -50,6 +52,7 @@ class Run:
         told_until_ns: The time up to which the broker tells, where that is not when it was asked:
             what happened later is not in a statement of an earlier day.
         earlier: The run before this one, as the book had it.
+        orders: The open orders of both sides.
         seq: Of `event`, in the log that the desk writes to; 0 while there is none.
         agreed_since_ns: Since when book and broker agree, as of the end; None where they do not.
     """
@@ -68,7 +71,9 @@ class Run:
     earlier: BookReconciled | None = None
     seq: int = 0
     agreed_since_ns: int | None = None
+    orders: OpenOrders = field(init=False)
     _start_seq: int = 0
+    _has_asked: bool = False
     _last: Reading | None = None
     _held_at_last: dict[Key, Decimal] = field(factory=dict)
     _first: dict[Key, Difference] = field(factory=dict)
@@ -91,6 +96,7 @@ class Run:
         One after the other: a run that agrees is over with its first reading.
         """
         self._start_seq = self.desk.book.seq
+        self.orders = OpenOrders(self.desk, self._start_seq)
         self.earlier = self.desk.agreement.last
         if not self.desk.capabilities.has_cash or not self.desk.ask("cash"):
             self._read()
@@ -111,6 +117,11 @@ class Run:
                 self._compare(reading, now)
         elif kind in self._asked:
             self._asked.discard(kind)
+            if kind == "open_orders":
+                self.orders.told(messages, started_ns)
+                keys = self.orders.missing_keys()
+                if keys and self.desk.ask("orders", 0, keys):  # what became of those?
+                    self._asked.add("orders")
             if not self._asked:
                 self._wait(now)
 
@@ -173,7 +184,8 @@ class Run:
         waiting = {key_of(each): self._why_waiting(each, reading) for each in differences}
         self._seen = {key_of(each): (each, waiting[key_of(each)]) for each in differences}
         self._last = reading
-        if not any(waiting.values()) or now >= self._deadline_ns():
+        is_over = not any(waiting.values()) and self._has_asked
+        if is_over or now >= self._deadline_ns():
             self._finish(differences, waiting, now)
         else:
             self._ask(differences, now)
@@ -227,7 +239,7 @@ class Run:
 
     def _ask(self, differences: Sequence[Difference], now: int) -> None:
         """Ask for whatever may explain what differs, as far as the broker tells it."""
-        self.stage = "ASKING"
+        self.stage, self._has_asked = "ASKING", True
         self._is_explained, self._unexplained_because = True, None
         agreement = self.desk.agreement
         # On schedule only what is new: a difference may stand for days, and all before the last
@@ -307,6 +319,7 @@ class Run:
             compared=self._compared,
             cash=self.cash,
             problem=self._problem or self._strangers(),
+            orders=self.orders,
         )
         self.event = closing.put_on_record(outcome, self.findings, counts, now)
         self.stage, self.outcome = "OVER", self.event.outcome

@@ -107,5 +107,4 @@ def _hear(
     if kind not in ("positions", "cash"):
         for message in outcome:
             desk.hear(message)
-        outcome = ()
     run.answered(kind, outcome, started_ns, now)
