@@ -348,13 +348,15 @@ def test_a_comparison_is_begun_at_the_door_and_told_when_it_is_over(ledger: str)
             ask(sock, "reconcile", {"apply": True})
 
 
-def test_a_robot_that_does_not_reach_its_broker_says_so_at_once(ledger: str):
+def test_a_robot_that_does_not_reach_its_broker_says_so_at_once(
+    ledger: str, monkeypatch: pytest.MonkeyPatch
+):
     client = Client()
 
     def get_positions() -> list[dict[str, Any]]:
         raise ConnectionResetError("cut")
 
-    client.get_positions = get_positions  # type: ignore[method-assign]
+    monkeypatch.setattr(client, "get_positions", get_positions)
     broker = ClientBroker(client)
     with Robot.open(ledger, broker=broker, recover_timeout_s=3) as robot:
         robot.wait_until(lambda: not robot.summary()["online"], 20)

@@ -272,7 +272,7 @@ def test_a_restated_order_does_not_move_the_position():
         assert now["orders"]["R-1"][2:4] == (Decimal(20), Decimal(50))
 
 
-def test_prices_and_splits_are_read_together():
+def test_prices_and_splits_are_read_together(monkeypatch: pytest.MonkeyPatch):
     """One read each would make a year of them a coffee break."""
     marks = [
         MarkReport(instrument_id=INSTRUMENT, px=dec(str(px)), ts_event=px) for px in range(1, 300)
@@ -281,7 +281,12 @@ def test_prices_and_splits_are_read_together():
     with told([a_fill("T-1", "1", "90", ts_event=5, **BUY), *marks, *splits]) as (log, book):
         asked: list[str] = []
         fetch = log.fetch
-        log.fetch = lambda *args: (asked.append(args[0]), fetch(*args))[1]  # type: ignore
+
+        def counted(*args: Any) -> Any:
+            asked.append(args[0])
+            return fetch(*args)
+
+        monkeypatch.setattr(log, "fetch", counted)
         past = happened_by(log, book, 7, marks={})
     assert past.positions[0].unrealized_pnl == Decimal(7 * 4 - 90)
     assert len(asked) < 8
