@@ -78,17 +78,22 @@ def _print_changes(ledger: str, every_s: float, as_json_: bool) -> None:
     before: object = None
     while True:
         told = status(ledger)
-        steady = {key: value for key, value in told.items() if key not in _UNSTEADY}
-        if steady != before:
-            before = steady
-            print(as_json(told) if as_json_ else _line(told), flush=True)
+        seen: object
+        if as_json_:
+            seen = {key: value for key, value in told.items() if key not in _UNSTEADY}
+            line = as_json(told)
+        else:
+            seen = _line(told)
+            line = f"{time.strftime('%H:%M:%S', time.gmtime())}Z, {seen}"
+        if seen != before:
+            before = seen
+            print(line, flush=True)
         time.sleep(every_s)
 
 
 def _line(told: dict[str, Any]) -> str:
-    """Return the state in one line."""
+    """Return the state in one line, but for the time of day."""
     parts = [
-        time.strftime("%H:%M:%S", time.gmtime()) + "Z",
         told["state"],
         f"seq {told['head_seq']}",
         f"{told['active_orders']} open",
