@@ -1,6 +1,7 @@
 """Callers that wait together share a commit, and never each other's trouble."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,26 @@ def log(tmp_path: Path) -> Any:
 
 
 class Stall:
-    """Lets the first commit wait until everyone else has queued up behind it."""
+    """Has the writer at work until so many callers have queued up; then counts each commit's."""
 
-    def __init__(self, log: SqliteLog, others: int) -> None:
+    def __init__(self, log: SqliteLog, callers: int) -> None:
         self.sizes: list[int] = []
         self._commit = log._group._commit
-        self._waiting = log._group._waiting
-        self._others = others
+        self._log = log
+        self._callers = callers
         log._group._commit = self
+        log._mutex.acquire()
+        threading.Thread(target=self._let_go).start()
+
+    def _let_go(self) -> None:
+        group = self._log._group
+        give_up = time.monotonic() + 60
+        while len(group._waiting) < self._callers - 1 and time.monotonic() < give_up:
+            time.sleep(0.001)
+        self._log._mutex.release()
 
     def __call__(self, requests: list[Request]) -> None:
         self.sizes.append(len(requests))
-        while len(self.sizes) == 1 and len(self._waiting) < self._others:
-            threading.Event().wait(0.001)
         self._commit(requests)
 
 
@@ -79,10 +87,10 @@ def test_sixteen_threads_append_everything_once(log: SqliteLog) -> None:
 
 
 def test_who_waits_meanwhile_shares_the_next_commit(log: SqliteLog) -> None:
-    stall = Stall(log, THREADS - 1)
+    stall = Stall(log, THREADS)
     outcomes = together(*[lambda: log.append([draft(), draft()])] * THREADS)
 
-    assert stall.sizes == [1, THREADS - 1]
+    assert stall.sizes == [THREADS]
     for first, second in outcomes:
         assert second.seq == first.seq + 1, "nobody gets in between"
     assert log.head().seq == 1 + 2 * THREADS
@@ -90,7 +98,7 @@ def test_who_waits_meanwhile_shares_the_next_commit(log: SqliteLog) -> None:
 
 def test_one_request_that_fails_spoils_no_other(log: SqliteLog) -> None:
     log.append([new_order("R-1"), draft(idempotency_key="k", input_hash=b"1")])
-    Stall(log, 6)
+    Stall(log, 7)
 
     outcomes = together(
         lambda: log.append([draft()]),
@@ -116,7 +124,7 @@ def test_a_row_that_the_file_refuses_spoils_no_other(
 ) -> None:
     """What only the file itself finds wrong comes out when everything is written already."""
     wrong = draft(correlation="x")
-    Stall(log, 2)
+    Stall(log, 3)
     add = Stage._add
 
     def corrupt(stage: Stage, prepared: Any, *rest: Any) -> Record:
@@ -165,7 +173,7 @@ def test_appends_wait_while_a_batch_is_open(log: SqliteLog) -> None:
 
 def test_an_interrupted_leader_leaves_the_others_their_turn(log: SqliteLog) -> None:
     """Ctrl-C in one thread must not strand those who queued up behind it."""
-    stall = Stall(log, 3)
+    stall = Stall(log, 4)
     commit = stall._commit
 
     def interrupted(requests: list[Request]) -> None:
@@ -178,16 +186,19 @@ def test_an_interrupted_leader_leaves_the_others_their_turn(log: SqliteLog) -> N
 
     stall._commit = interrupted
 
-    def lead() -> str:
-        with pytest.raises(KeyboardInterrupt):
+    def append() -> str:
+        try:
             log.append([draft()])
-        return "interrupted"
+        except KeyboardInterrupt:
+            return "interrupted"
+        except VersionConflict:
+            return "refused"
+        return "appended"
 
-    outcomes = together(lead, *[lambda: log.append([draft()])] * 3)
+    outcomes = together(*[append] * 4)
 
-    assert outcomes.count("interrupted") + sum(
-        isinstance(outcome, VersionConflict) for outcome in outcomes
-    ) in (1, 2)
+    assert sorted(outcomes) == ["appended", "appended", "interrupted", "refused"]
+    assert stall.sizes == [4, 3, 2]
     assert log.head().seq == 3
 
 
@@ -203,7 +214,7 @@ def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
             request.records = []
             done.append(request)
 
-    group = Group(commit)
+    group = Group(commit, threading.Lock())
     first = Request([], False)
     leader = threading.Thread(target=group.submit, args=(first,))
     leader.start()
@@ -229,8 +240,8 @@ def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
 
 
 def test_a_caller_that_is_interrupted_as_it_is_told_to_lead_passes_it_on() -> None:
-    group = Group(lambda requests: None)
-    group._has_leader = True
+    group = Group(lambda requests: None, threading.Lock())
+    group.has_leader = True
     interrupted, behind = Request([], False), Request([], False)
     behind.gate = threading.Lock()
     behind.gate.acquire()

@@ -1,8 +1,8 @@
 """Let threads that wait for the disk wait together: one commit for all that queue up meanwhile.
 
-The first caller leads and commits for itself.  Whoever comes during that commit queues up, and the
-first of them leads the next commit, for all of them.  Nobody waits for company that may not come,
-so a lone caller pays next to nothing.
+Whoever finds the writer free commits for itself and does not come here.  The first who finds it at
+work leads the next commit: for itself and for all who came until the writer was free.  Nobody waits
+for company that may not come, and a lone caller pays nothing.
 """
 
 import threading
@@ -34,6 +34,13 @@ class Request:
         """True once it has its records or its error."""
         return self.records is not None or self.error is not None
 
+    def outcome(self) -> list[Record]:
+        """Return the records of a settled request, or raise its error."""
+        if self.error is not None:
+            raise self.error
+        assert self.records is not None
+        return self.records
+
 
 class Group:
     """The queue before one log.
@@ -41,31 +48,32 @@ class Group:
     Args:
         commit: Settles the requests it is given.  Those it leaves unsettled because something
             foreign to them got in the way (an interrupt) are queued again.
+        turn: Held by whoever uses the writer; a leader waits for it.
+
+    Attributes:
+        has_leader: Others queue already: who comes now does as well, and does not overtake them.
     """
 
-    def __init__(self, commit: Callable[[list[Request]], None]) -> None:
+    def __init__(self, commit: Callable[[list[Request]], None], turn: threading.Lock) -> None:
         self._commit = commit
+        self._turn = turn
         self._lock = threading.Lock()
         self._waiting: deque[Request] = deque()
-        self._has_leader = False
+        self.has_leader = False
 
-    def submit(self, request: Request) -> list[Record]:
-        """Return the records of *request* once they are durable, or raise its error."""
+    def submit(self, request: Request) -> None:
+        """Return once *request* is settled."""
         with self._lock:
-            if self._has_leader:
+            if self.has_leader:
                 request.gate = threading.Lock()
                 request.gate.acquire()
                 self._waiting.append(request)
             else:
-                self._has_leader = request.leads = True
+                self.has_leader = request.leads = True
         if request.gate is not None:
             self._wait(request, request.gate)
         if request.leads:
             self._lead(request)
-        if request.error is not None:
-            raise request.error
-        assert request.records is not None
-        return request.records
 
     def _wait(self, request: Request, gate: threading.Lock) -> None:
         """Wait until *request* is settled, or is to lead.
@@ -86,16 +94,16 @@ class Group:
     def _lead(self, own: Request) -> None:
         requests = [own]
         try:
-            if own.gate is not None:  # it has waited, and so have others behind it
+            with self._turn:
                 with self._lock:
                     requests += self._waiting
                     self._waiting.clear()
-            self._commit(requests)
+                self._commit(requests)
         finally:
             with self._lock:
                 if len(requests) > 1:
                     self._let_go(requests[1:])
-                self._has_leader = False
+                self.has_leader = False
                 if self._waiting:
                     self._pass_on()
 
@@ -110,7 +118,7 @@ class Group:
 
     def _pass_on(self) -> None:
         """Let the next in the queue lead; the caller holds the lock."""
-        self._has_leader = bool(self._waiting)
+        self.has_leader = bool(self._waiting)
         if self._waiting:
             heir = self._waiting.popleft()
             heir.leads = True

@@ -33,16 +33,13 @@ from fillbook.log.chain import CHAIN_DOMAIN, genesis, hash_of_record, raw_digest
 from fillbook.log.codec import decode, encode
 from fillbook.log.columns import COLUMNS, hot_columns
 from fillbook.log.heads import HeadsFile, read_checkpoint
+from fillbook.log.inserting import insert_events, insert_raws
 from fillbook.log.opening import check_path, connect_writer
 from fillbook.log.port import Head, Raw, Record, Run
 from fillbook.log.schema import FORMAT_VERSION, migrate
 
 __all__ = ["Restoration", "Sealed"]
 
-_INSERT_EVENT = (
-    f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-)
-_INSERT_RAW = "INSERT INTO raws (seq, length, salt, sha256, raw) VALUES (?, ?, ?, ?, ?)"
 _INSERT_RUN = (
     "INSERT INTO runs (epoch, run_id, boot_id, pid, host, program_version, ts_opened)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -278,8 +275,8 @@ class Restoration:
         return known
 
     def _flush(self) -> None:
-        self._connection.executemany(_INSERT_EVENT, self._events)
-        self._connection.executemany(_INSERT_RAW, self._raws)
+        insert_events(self._connection, self._events)
+        insert_raws(self._connection, self._raws)
         self._events.clear()
         self._raws.clear()
 

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from fillbook import __version__
@@ -44,9 +44,9 @@ class SqliteLog(Queries):
         self._writer = writer
         self._file_lock = lock
         self._new_salt = new_salt
-        self._mutex = threading.RLock()
+        self._mutex = threading.Lock()
         self._reader_lock = threading.Lock()
-        self._group = Group(self._commit)
+        self._group = Group(writer.commit, self._mutex)
         self._batching: int | None = None
         self._reader: SqliteReader | None = None
         self._is_closed = False
@@ -156,8 +156,15 @@ class SqliteLog(Queries):
             self._must_be_usable()
         if not drafts:
             return []
-        prepared = [prepare(draft, self._new_salt) for draft in drafts]
-        return self._group.submit(Request(prepared, feedback))
+        request = Request([prepare(draft, self._new_salt) for draft in drafts], feedback)
+        if self._group.has_leader or not self._mutex.acquire(blocking=False):
+            self._group.submit(request)
+        else:
+            try:
+                self._writer.commit([request])
+            finally:
+                self._mutex.release()
+        return request.outcome()
 
     @contextmanager
     def batch(self, *, feedback: bool = False) -> Iterator[SqliteBatch]:
@@ -223,10 +230,6 @@ class SqliteLog(Queries):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _commit(self, requests: list[Request]) -> None:
-        with self._mutex:
-            self._writer.commit(requests)
-
     def _write(self, work: Callable[[Connection], None]) -> None:
         """Do *work* in a transaction of its own."""
         writer = self._writer
@@ -271,7 +274,8 @@ class SqliteLog(Queries):
                 if self._reader is None:
                     self._reader = SqliteReader(self.path)
             return self._reader.fetch(sql, parameters)
-        with self._mutex:
+        is_ours = self._batching == threading.get_ident()
+        with nullcontext() if is_ours else self._mutex:
             try:
                 return self._writer.connection.execute(sql, parameters).fetchall()
             except Error as exc:
