@@ -21,8 +21,10 @@ __all__ = ["insert_events", "insert_raws"]
 _RAW_COLUMNS = ("seq", "length", "salt", "sha256", "raw")
 
 Row = Sequence[Any]
-Way = tuple[str, Callable[[Row], tuple[Any, ...]]]
-"""A statement, and what takes its values out of a row."""
+_BLOBS = {"input_hash", "raw_digest", "event_hash", "salt", "sha256", "raw"}
+
+Way = tuple[str, Callable[[Row], tuple[Any, ...]], tuple[int, ...]]
+"""A statement, what takes its values out of a row, and where among them are bytes."""
 
 
 def insert_events(connection: Connection, rows: Iterable[Row]) -> None:
@@ -40,11 +42,11 @@ def _insert(
 ) -> None:
     execute = connection.execute
     for row in rows:
-        statement, filled = way_of(tuple(map(is_, row, repeat(None))))
-        execute(
-            statement,
-            [bytearray(value) if value.__class__ is bytes else value for value in filled(row)],
-        )
+        statement, filled, blobs = way_of(tuple(map(is_, row, repeat(None))))
+        values = list(filled(row))
+        for place in blobs:
+            values[place] = bytearray(values[place])
+        execute(statement, values)
 
 
 @lru_cache(maxsize=256)
@@ -60,6 +62,8 @@ def _raw_way(is_empty: tuple[bool, ...]) -> Way:
 def _way(table: str, columns: tuple[str, ...], is_empty: tuple[bool, ...]) -> Way:
     places = [place for place, is_none in enumerate(is_empty) if not is_none]
     assert len(places) > 1, "of one place alone an itemgetter makes no tuple"
-    names = ", ".join([columns[place] for place in places])
+    names = [columns[place] for place in places]
     marks = ", ".join("?" * len(places))
-    return f"INSERT INTO {table} ({names}) VALUES ({marks})", itemgetter(*places)
+    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"
+    blobs = tuple(place for place, name in enumerate(names) if name in _BLOBS)
+    return statement, itemgetter(*places), blobs
