@@ -18,6 +18,8 @@ from fillbook.core.positions import Position
 from fillbook.core.values import Contract
 
 LINEAR, INVERSE, SPOT = Contract.LINEAR, Contract.INVERSE, Contract.SPOT
+UNIT = 10**8
+"""Of quantity, price and fee as the log's columns hold them."""
 CASES = Path(__file__).parents[2].parent / "shared/acceptance/cases/positions.json"
 
 unhurried = settings(deadline=None)
@@ -431,16 +433,16 @@ def test_other_commissions_never_move_the_quantity(contract, currency):
 
 def test_commissions_are_kept_apart_and_only_the_pnl_currency_is_netted():
     """Adding roubles to dollars makes neither."""
-    position = traded("10@100", "-10@110")
+    position = a_position()
+    position.trade(10 * UNIT, 100 * UNIT, 30_000_000, "USD")
+    position.trade(-10 * UNIT, 110 * UNIT, 0, "XXX")
     position.charge("USD", Decimal("1.20"))
-    position.charge_units("USD", 30_000_000)
     position.charge("USD", Decimal("0.000000000003"))
     position.charge("USD", Decimal("-0.000000000002"))
     position.charge("BNB", Decimal("0.01"))
     position.charge("EUR", Decimal("1"))
     position.charge("EUR", Decimal("-1"))
     position.charge("XXX", Decimal("0"))
-    position.charge_units("XXX", 0)
 
     view = view_of(position)
     assert view.as_json()["commissions"] == {"BNB": "0.01", "USD": "1.500000000001"}
@@ -454,8 +456,9 @@ def test_units_and_decimals_are_one_account_of_commissions():
     """The fold takes either way; the book must not show which."""
     quick, exact = a_position(), a_position()
     for amount in ("0.00000001", "-3", "12345.678"):
-        quick.charge_units("USD", int(Decimal(amount) * 10**8))
-        exact.charge("USD", Decimal(amount))
+        quick.trade(UNIT, 100 * UNIT, int(Decimal(amount) * UNIT), "USD")
+        exact.trade(UNIT, 100 * UNIT)
+        exact.charge("USD", Decimal(amount), Decimal(100))
 
     assert quick.state() == exact.state()
 
@@ -463,19 +466,22 @@ def test_units_and_decimals_are_one_account_of_commissions():
 def test_a_fee_corrected_to_nothing_reads_as_never_charged():
     """A late correction charges the difference, a refold charges nothing: one book, not two."""
     corrected = a_position()
+    corrected.trade(UNIT, 100 * UNIT, 100, "USD")
     corrected.charge("USD", Decimal("0.000000000003"))
-    corrected.charge_units("USD", 100)
     corrected.charge("USD", Decimal("-0.000001000003"))
 
-    assert corrected.state() == a_position().state()
+    assert corrected.state() == traded("1@100").state()
 
 
-def test_a_fee_in_kind_cannot_take_the_quick_way():
-    """It would be counted and the quantity would not move."""
-    position = traded("1@100", contract=SPOT)
+def test_a_fee_in_kind_moves_the_quantity_by_the_quick_way_too():
+    """Counted alone it would leave more in the book than in the account."""
+    quick, exact = traded("1@100", contract=SPOT), traded("1@100", contract=SPOT)
+    quick.trade(2 * UNIT, 130 * UNIT, UNIT // 100, "BTC")
+    exact.trade(2 * UNIT, 130 * UNIT)
+    exact.charge("BTC", Decimal("0.01"), Decimal(130))
 
-    with pytest.raises(AssertionError):
-        position.charge_units("BTC", 1)
+    assert quick.qty == Decimal("2.99")
+    assert quick.state() == exact.state()
 
 
 def test_cash_is_net_not_gross():

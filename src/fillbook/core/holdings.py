@@ -199,12 +199,6 @@ class Holding(ABC):
         if currency == self.base_currency and self._contract is Contract.SPOT:
             self.shift(amount.copy_negate(), px)
 
-    def charge_units(self, currency: str, amount: int) -> None:
-        """Count a commission of *amount* × 1e-8; never one that is paid in kind."""
-        assert currency != self.base_currency or self._contract is not Contract.SPOT
-        paid = self._unit_commissions
-        paid[currency] = paid.get(currency, 0) + amount
-
     def receive(self, currency: str, amount: Decimal) -> None:
         """Count money that came without a trade; < 0 was paid, 0 is nothing."""
         if amount:

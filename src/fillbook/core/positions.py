@@ -86,11 +86,18 @@ class Position(Holding):
 
     # ---- trades
 
-    def trade(self, qty: int, px: int) -> None:
-        """Book a trade of signed *qty* at *px*, both in units of 1e-8.
+    def trade(self, qty: int, px: int, fee: int | None = None, currency: str = "") -> None:
+        """Book a trade of signed *qty* at *px*, and its commission; all in units of 1e-8.
 
-        The path of nearly every fill, so it is `_trade` again, without its calls.
+        The path of nearly every fill, so it is `_trade` and `charge` again, without their calls.
         """
+        if fee is not None:
+            if currency == self.base_currency:  # may be paid in kind, after the trade
+                self.trade(qty, px)
+                self.charge(currency, unscaled(fee), unscaled(px))
+                return
+            paid = self._unit_commissions
+            paid[currency] = paid.get(currency, 0) + fee
         if not self._is_linear:
             self._trade_apart(qty, px)
             return
