@@ -4,9 +4,12 @@ import hashlib
 from decimal import Decimal
 from pathlib import Path
 
+from feedback.desk import filled
 from fillbook.brokers.live import Capabilities
 from fillbook.brokers.port import Message
 from fillbook.core.values import Side
+from fillbook.feedback.schedule import Call
+from fillbook.feedback.settings import SECOND
 from fillbook.log.sqlite import SqliteLog
 from fillbook.reconcile.choices import Choices
 from fillbook.reconcile.policies import DEFAULT, Action
@@ -78,6 +81,26 @@ def test_what_just_moved_is_read_once_more():
 
     assert (at_rest.outcome, at_rest.reads) == ("ADOPTED", 2)
     assert (just_moved.outcome, just_moved.reads) == ("ADOPTED", 3)
+
+
+def test_a_clock_that_is_set_back_hides_no_move_between_the_readings():
+    """By its time the fill came long before the first reading, and the answer is as old as that."""
+    house = holding()
+    order = house.submit("1", "100")
+    house.live(310)
+    house.theirs["SBER"] = Decimal(8)
+
+    def trade_meanwhile(call: Call) -> None:
+        if call.kind == "positions" and house.asked.count("positions") == 2:
+            house.log._writer.clock = lambda: house.now - 3600 * SECOND
+            house.hear(filled(order, "T-late", "1", "1", "100"))
+
+    house.asked.clear()
+    house.tell = trade_meanwhile
+    run = house.reconcile()
+
+    assert (house.held(), run.outcome) == ("8", "ADOPTED")
+    assert run.reads == 3
 
 
 def test_what_was_adopted_and_never_agreed_is_not_adopted_again():
