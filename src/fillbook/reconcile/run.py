@@ -227,7 +227,7 @@ class Run:
             return under_way
         if last.quantities.get(key) != difference.reported_qty:
             return "the broker's answer changed"
-        if self._held_at_last.get(key, Decimal(0)) != difference.held_qty:  # whatever the clock says
+        if self._held_at_last.get(key, Decimal(0)) != difference.held_qty:
             return "the book moved between the readings"
         moved = last_moves(self.desk, key)  # before both agreed too: that answer may have lagged
         lag_ns = self.desk.capabilities.positions_lag_ns
