@@ -69,7 +69,9 @@ def differences(draw: Any, case: Case, policies: Policies) -> Difference:
     held, reported = draw(quantities), draw(st.none() | quantities)
     avg_px = draw(st.none() | st.decimals(1, 1000, places=2))
     ours = [Held(account_id="default", instrument_id="SBER", position_qty=held)]
-    theirs = [evolve(ours[0], position_qty=reported, avg_px=avg_px)] if reported is not None else []
+    theirs = (
+        [ours[0]._replace(position_qty=reported, avg_px=avg_px)] if reported is not None else []
+    )
     found = compare(ours, theirs, lambda name: policies.limits(name, case.instrument, case.mark))
     assume(found)
     return found[0]

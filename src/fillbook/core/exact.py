@@ -47,10 +47,11 @@ _LIMIT = 10**28
 _INT64 = 2**63
 _TENS = tuple(10**n for n in range(30))
 _AMOUNT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
-_USUAL = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?")
+_is_usual = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?").fullmatch
 """What nearly all amounts look like: within every limit, and without an exponent."""
 
 _HOT = Decimal(10) ** QTY_SCALE
+_ZERO = Decimal(0)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -74,11 +75,9 @@ def average_of(text: str) -> Decimal:
 
 
 def _decimal_of(text: str, most_places: int) -> Decimal:
-    if _USUAL.fullmatch(
-        text
-    ):  # a look at a `Decimal`'s digits takes ten times as long as making it
+    if _is_usual(text):  # to look at a `Decimal`'s digits takes ten times as long as to make it
         short = text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text
-        return Decimal(short) or Decimal(0)  # zero without its sign
+        return Decimal(short) or _ZERO  # zero without its sign
     if len(text) > 100 or not _AMOUNT.fullmatch(text):
         shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text)} characters)"
         raise BadValue("", f"{shown!r} is not a decimal number")

@@ -8,6 +8,7 @@ along for information.
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -19,9 +20,10 @@ __all__ = ["Difference", "Held", "Size", "compare"]
 _ZERO = Decimal(0)
 
 
-@frozen(kw_only=True)
-class Held:
+class Held(NamedTuple):
     """What one side says that an account holds of an instrument.
+
+    A tuple because an answer may have ten thousand of them.
 
     Attributes:
         position_qty: Signed base units, long > 0.
