@@ -484,6 +484,16 @@ def test_a_fee_in_kind_moves_the_quantity_by_the_quick_way_too():
     assert quick.state() == exact.state()
 
 
+def test_a_fee_in_kind_that_opens_a_position_does_so_at_its_fills_price():
+    quick, exact = a_position(SPOT), a_position(SPOT)
+    quick.trade(UNIT, 130 * UNIT, 2 * UNIT, "BTC")
+    exact.trade(UNIT, 130 * UNIT)
+    exact.charge("BTC", Decimal(2), Decimal(130))
+
+    assert (quick.qty, quick.avg_px) == (-1, 130)
+    assert quick.state() == exact.state()
+
+
 def test_cash_is_net_not_gross():
     """Funding and dividends are no trading result, but they are money."""
     position = traded("10@100", "-10@110")

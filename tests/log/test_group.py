@@ -1,5 +1,6 @@
 """Callers that wait together share a commit, and never each other's trouble."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -200,6 +201,98 @@ def test_an_interrupted_leader_leaves_the_others_their_turn(log: SqliteLog) -> N
     assert sorted(outcomes) == ["appended", "appended", "interrupted", "refused"]
     assert stall.sizes == [4, 3, 2]
     assert log.head().seq == 3
+
+
+def test_who_comes_while_others_queue_does_not_overtake_them(log: SqliteLog) -> None:
+    group = log._group
+    group.has_leader = True
+    appended: list[Record] = []
+    thread = threading.Thread(target=lambda: appended.extend(log.append([draft()])))
+    thread.start()
+    give_up = time.monotonic() + 60
+    while not group._waiting and not appended and time.monotonic() < give_up:
+        time.sleep(0.001)
+    assert not appended
+
+    with group._lock:
+        group._pass_on_for(Request([], False))
+    thread.join(60)
+    assert [record.seq for record in appended] == [2]
+
+
+def test_ctrl_c_as_a_lone_caller_gets_the_writer_leaves_it_free(log: SqliteLog) -> None:
+    """At the first step of `append` at which it has it."""
+    code = SqliteLog.append.__code__
+    interrupted: list[bool] = []
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        if frame.f_code is not code:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and not interrupted and log._mutex.locked():
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            log.append([draft()])
+    finally:
+        sys.settrace(before)
+
+    assert interrupted
+    assert not log._mutex.locked()
+    assert log.append([draft()])[0].seq == 2
+
+
+def test_ctrl_c_after_a_shared_commit_writes_nobodys_events_twice(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the head is written down: all of it is in the file, whoever is told so or not."""
+    writer = log._writer
+    notes: list[bool] = []
+
+    def note_head() -> None:
+        notes.append(True)
+        if len(notes) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(writer), "note_head", lambda self: note_head())
+    monkeypatch.setattr(type(writer.heads), "is_due", lambda *_: True)
+    Stall(log, 3)
+
+    def append() -> str:
+        try:
+            log.append([draft(), draft()])
+        except KeyboardInterrupt:
+            return "interrupted"
+        return "appended"
+
+    outcomes = together(*[append] * 3)
+
+    assert sorted(outcomes) == ["appended", "appended", "interrupted"]
+    assert log.head().seq == 1 + 3 * 2
+
+
+def test_an_append_that_finds_the_log_closed_says_so(log: SqliteLog) -> None:
+    """It had begun before; the log is closed when its turn comes."""
+
+    def salt(size: int) -> bytes:
+        log.close()
+        return bytes(size)
+
+    log._new_salt = salt
+    with pytest.raises(ValueError, match="closed"):
+        log.append([draft(raw=b"x")])
+
+
+def test_a_log_in_memory_can_be_read_within_its_batch() -> None:
+    with SqliteLog.open(":memory:") as log, log.batch() as batch:
+        batch.add(draft())
+        batch.flush()
+        assert [record.seq for record in log.records()] == [1, 2]
 
 
 def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fillbook.log._sqlite import IntegrityError, connect
@@ -26,6 +26,7 @@ def any_rows(columns: tuple[str, ...]) -> st.SearchStrategy[list[tuple[Any, ...]
     [("events", COLUMNS, insert_events), ("raws", RAW_COLUMNS, insert_raws)],
     ids=["events", "raws"],
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_it_is_what_a_statement_of_all_columns_puts_there(
     table: str, columns: tuple[str, ...], insert: Any, data: st.DataObject

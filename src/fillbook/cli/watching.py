@@ -52,8 +52,8 @@ def status_command(ledger: str, as_json_: bool) -> int:
 def watch_command(ledger: str, every_s: float, as_json_: bool) -> int:
     """Show how the robot stands, and go on as it changes, until Ctrl-C.
 
-    In a terminal a view that is drawn anew; in a pipe, or with --json, one line
-    whenever something has changed.
+    In a terminal a view that is drawn anew; in a pipe a line whenever it would
+    read differently; with --json one whenever something has changed.
     """
     try:
         if sys.stdout.isatty() and not as_json_:

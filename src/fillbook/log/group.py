@@ -63,17 +63,21 @@ class Group:
 
     def submit(self, request: Request) -> None:
         """Return once *request* is settled."""
-        with self._lock:
-            if self.has_leader:
-                request.gate = threading.Lock()
-                request.gate.acquire()
-                self._waiting.append(request)
-            else:
-                self.has_leader = request.leads = True
-        if request.gate is not None:
-            self._wait(request, request.gate)
-        if request.leads:
-            self._lead(request)
+        try:
+            with self._lock:
+                if self.has_leader:
+                    request.gate = threading.Lock()
+                    request.gate.acquire()
+                    self._waiting.append(request)
+                else:
+                    self.has_leader = request.leads = True
+            if request.gate is not None:
+                self._wait(request, request.gate)
+            if request.leads:
+                self._lead(request)
+        except BaseException:
+            self._leave(request)
+            raise
 
     def _wait(self, request: Request, gate: threading.Lock) -> None:
         """Wait until *request* is settled, or is to lead.
@@ -83,13 +87,17 @@ class Group:
         """
         try:
             gate.acquire()
-        except BaseException:  # an interrupt; a request that is being committed stays in
-            with self._lock:
-                if request in self._waiting:
-                    self._waiting.remove(request)
-                elif request.leads:
-                    self._pass_on()
+        except BaseException:
+            self._leave(request)
             raise
+
+    def _leave(self, request: Request) -> None:
+        """Let an interrupted caller go; a request that is being committed stays in."""
+        with self._lock:
+            if request in self._waiting:
+                self._waiting.remove(request)
+            elif request.leads:
+                self._pass_on_for(request)
 
     def _lead(self, own: Request) -> None:
         requests = [own]
@@ -103,9 +111,7 @@ class Group:
             with self._lock:
                 if len(requests) > 1:
                     self._let_go(requests[1:])
-                self.has_leader = False
-                if self._waiting:
-                    self._pass_on()
+                self._pass_on_for(own)
 
     def _let_go(self, others: list[Request]) -> None:
         """Wake those that are settled, queue the others again; the caller holds the lock."""
@@ -116,8 +122,9 @@ class Group:
             if request.is_settled and request.gate is not None:
                 request.gate.release()
 
-    def _pass_on(self) -> None:
-        """Let the next in the queue lead; the caller holds the lock."""
+    def _pass_on_for(self, leader: Request) -> None:
+        """Let the next in the queue lead in the place of *leader*; the caller holds the lock."""
+        leader.leads = False
         self.has_leader = bool(self._waiting)
         if self._waiting:
             heir = self._waiting.popleft()

@@ -60,6 +60,7 @@ def _raw_way(is_empty: tuple[bool, ...]) -> Way:
 
 
 def _way(table: str, columns: tuple[str, ...], is_empty: tuple[bool, ...]) -> Way:
+    assert len(is_empty) == len(columns), is_empty
     places = [place for place, is_none in enumerate(is_empty) if not is_none]
     assert len(places) > 1, "of one place alone an itemgetter makes no tuple"
     names = [columns[place] for place in places]

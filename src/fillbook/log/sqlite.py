@@ -46,7 +46,7 @@ class SqliteLog(Queries):
         self._new_salt = new_salt
         self._mutex = threading.Lock()
         self._reader_lock = threading.Lock()
-        self._group = Group(writer.commit, self._mutex)
+        self._group = Group(self._commit, self._mutex)
         self._batching: int | None = None
         self._reader: SqliteReader | None = None
         self._is_closed = False
@@ -157,13 +157,11 @@ class SqliteLog(Queries):
         if not drafts:
             return []
         request = Request([prepare(draft, self._new_salt) for draft in drafts], feedback)
-        if self._group.has_leader or not self._mutex.acquire(blocking=False):
+        if self._group.has_leader or self._mutex.locked():
             self._group.submit(request)
         else:
-            try:
-                self._writer.commit([request])
-            finally:
-                self._mutex.release()
+            with self._mutex:  # between its taking and its block no interrupt can come
+                self._commit([request])
         return request.outcome()
 
     @contextmanager
@@ -229,6 +227,12 @@ class SqliteLog(Queries):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _commit(self, requests: list[Request]) -> None:
+        """Settle *requests*; the mutex is held, and who waited for it may find the log closed."""
+        if self._is_closed:
+            self._must_be_open()
+        self._writer.commit(requests)
 
     def _write(self, work: Callable[[Connection], None]) -> None:
         """Do *work* in a transaction of its own."""

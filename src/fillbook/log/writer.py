@@ -165,6 +165,8 @@ class Writer:
         except BaseException:
             self.discard()
             raise
+        finally:
+            self._staged = []
 
     def refusal(self, is_feedback: bool) -> LogError | None:
         """Return why nothing can be appended, None where it can."""
@@ -224,22 +226,24 @@ class Writer:
             stage.is_careful = True
         self._staged = [(request, records)]
         self.flush()
-        request.records = records
+        self._settle()  # where all of it was there already, nothing was committed
 
     def _commit_together(self, todo: list[Request], *, is_careful: bool) -> None:
         self._staged = []
         if is_careful:
             self.begin()  # lookups are cheaper inside a transaction
         self.stage.is_careful = is_careful
-        for request in todo:
-            try:
-                done = self.stage.add(request.drafts, self.clock(), self.mono())
-            except LogError as exc:
-                # Not final: what it runs into may itself be refused by the file.
-                self._staged.append((request, exc))
-            else:
-                self._staged.append((request, done))
-        self.stage.is_careful = True
+        try:
+            for request in todo:
+                try:
+                    done = self.stage.add(request.drafts, self.clock(), self.mono())
+                except LogError as exc:
+                    # Not final: what it runs into may itself be refused by the file.
+                    self._staged.append((request, exc))
+                else:
+                    self._staged.append((request, done))
+        finally:
+            self.stage.is_careful = True
         self.flush()
         self._settle()
 
@@ -287,7 +291,6 @@ class Writer:
         ).fetchone()
         if self.stage.records and found == self.stage.head:
             self._is_committed()
-            self._settle()
         else:
             # Where another program appended, this head is not the file's: it then refuses our rows.
             self.stage.restart(self.head)
@@ -307,8 +310,14 @@ class Writer:
             raise self.stop(exc) from exc
 
     def _is_committed(self) -> None:
+        """Note that what is staged is in the file.
+
+        Its requests are settled before it is forgotten: an interrupt in between, or while the head
+        is written down, must not have them appended again.
+        """
         self._is_run_written = True
         self.head = self.stage.head
+        self._settle()
         self.stage.written()
 
     def _close_quietly(self) -> None:
