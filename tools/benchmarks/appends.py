@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.ledgers import drafts
-from benchmarks.measure import Figure, Result, Settings, by_rate, by_time, spread, take_turns
+from benchmarks.measure import Figure, Result, Settings, Turns, by_rate, by_time, spread, take_turns
 from fillbook.log._sqlite import Connection
 from fillbook.log.columns import COLUMNS
 from fillbook.log.opening import connect_writer
@@ -66,41 +66,30 @@ def one_caller(log: SqliteLog, waiting: Sequence[Draft]) -> float:
 
 
 class Pair:
-    """A ledger at `strict`, and bare files of the same schema that are given the same rows.
-
-    Attributes:
-        bare: The baseline.
-        lean: One more, for rows without their empty columns.
-    """
+    """A ledger at `strict`, and a bare file of the same schema that is given the same rows."""
 
     insert = f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
     def __init__(self, folder: Path) -> None:
         number = next(_FILES)
         self.log = SqliteLog.open(folder / f"ours-{number}.ledger", robot="bench")
-        self.bare = self._begin(folder / f"bare-{number}.db")
-        self.lean = self._begin(folder / f"lean-{number}.db")
-        self.rows: list[Row] = []
-
-    def _begin(self, path: Path) -> Connection:
-        """Make a file with the ledger's run and first event in it."""
-        made = connect_writer(str(path), "strict")
-        made.execute("BEGIN IMMEDIATE")
-        migrate(made)
+        self.bare = connect_writer(str(folder / f"bare-{number}.db"), "strict")
+        self.bare.execute("BEGIN IMMEDIATE")
+        migrate(self.bare)
         run = self.log.runs()[0]
-        made.execute(
+        self.bare.execute(
             "INSERT INTO runs (epoch, run_id, boot_id, pid, host, program_version, ts_opened)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (run.epoch, run.run_id, run.boot_id, run.pid, run.host, run.program_version,
              run.ts_opened),
         )  # fmt: skip
-        made.execute(self.insert, _ROW(next(self.log.records())))
-        made.execute("COMMIT")
+        self.bare.execute(self.insert, _ROW(next(self.log.records())))
+        self.bare.execute("COMMIT")
         for pragma in ("journal_mode", "synchronous", "wal_autocheckpoint", "cache_size"):
             assert self._pragma(self.log._writer.connection, pragma) == self._pragma(
-                made, pragma
+                self.bare, pragma
             ), pragma
-        return made
+        self.rows: list[Row] = []
 
     def _pragma(self, connection: Connection, name: str) -> Any:
         return connection.execute(f"PRAGMA {name}").fetchone()
@@ -118,29 +107,32 @@ class Pair:
         (held,) = self.bare.execute("SELECT count(*) FROM events").fetchone()
         assert held == self.log.head().seq, (held, self.log.head())
         self.bare.close()
-        self.lean.close()
         self.log.close()
 
 
 def _durable_append(settings: Settings) -> Result:
-    pair = Pair(settings.folder)
     events = settings.size(2000, 50)
-    waiting = drafts(1, events)
 
-    lean: list[float] = []
+    def turns(leanly: bool) -> Turns:
+        pair = Pair(settings.folder)
+        waiting = drafts(1, events)
 
-    def bare() -> tuple[float, int]:
-        lean.append(bare_commit(pair.lean, *without_empty(pair.rows[0])))
-        return bare_commit(pair.bare, pair.insert, pair.rows[0]), 1
+        def bare() -> tuple[float, int]:
+            row = pair.rows[0]
+            insert, values = without_empty(row) if leanly else (pair.insert, row)
+            return bare_commit(pair.bare, insert, values), 1
 
-    turns = take_turns(lambda: pair.append((next(waiting),)), bare, events)
-    pair.close()
-    of_lean = median(turns.ours) / median(lean)
+        taken = take_turns(lambda: pair.append((next(waiting),)), bare, events)
+        pair.close()
+        return taken
+
+    taken, lean = turns(leanly=False), turns(leanly=True)
+    lean_s = median(lean.baseline)
     note = (
-        f"p50 of {events} commits each; {of_lean:.2f}x a commit that leaves out empty columns and "
-        f"binds bytes as bytearray, as ours does ({median(lean) * 1e6:.0f} µs)"
+        f"p50 of {events} commits each; {median(lean.ours) / lean_s:.2f}x a commit that leaves out "
+        f"empty columns and binds bytes as bytearray, as ours does ({lean_s * 1e6:.0f} µs)"
     )
-    return by_time(turns, per=1e6, at_most=1.15, note=note)
+    return by_time(taken, per=1e6, at_most=1.15, note=note)
 
 
 def _append_many(settings: Settings) -> Result:

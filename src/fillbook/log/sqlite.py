@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 from fillbook import __version__
@@ -156,12 +157,14 @@ class SqliteLog(Queries):
             self._must_be_usable()
         if not drafts:
             return []
-        request = Request([prepare(draft, self._new_salt) for draft in drafts], feedback)
+        request = Request(list(map(prepare, drafts, repeat(self._new_salt))), feedback)
         if self._group.has_leader or self._mutex.locked():
             self._group.submit(request)
         else:
             with self._mutex:  # between its taking and its block no interrupt can come
-                self._commit([request])
+                if self._is_closed:
+                    self._must_be_open()
+                self._writer.commit([request])
         return request.outcome()
 
     @contextmanager
@@ -229,7 +232,7 @@ class SqliteLog(Queries):
         self.close()
 
     def _commit(self, requests: list[Request]) -> None:
-        """Settle *requests*; the mutex is held, and who waited for it may find the log closed."""
+        """Settle those who queued; the mutex is held, and they may find the log closed."""
         if self._is_closed:
             self._must_be_open()
         self._writer.commit(requests)

@@ -162,11 +162,11 @@ class Writer:
                 self._commit_carefully(todo)
         except Error as exc:
             self._stop(exc, todo)
+            self._staged = []
         except BaseException:
             self.discard()
-            raise
-        finally:
             self._staged = []
+            raise
 
     def refusal(self, is_feedback: bool) -> LogError | None:
         """Return why nothing can be appended, None where it can."""
@@ -226,7 +226,8 @@ class Writer:
             stage.is_careful = True
         self._staged = [(request, records)]
         self.flush()
-        self._settle()  # where all of it was there already, nothing was committed
+        if self._staged:  # all of it was there already, so nothing was committed
+            self._settle()
 
     def _commit_together(self, todo: list[Request], *, is_careful: bool) -> None:
         self._staged = []
