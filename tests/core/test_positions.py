@@ -435,14 +435,14 @@ def test_commissions_are_kept_apart_and_only_the_pnl_currency_is_netted():
     """Adding roubles to dollars makes neither."""
     position = a_position()
     position.trade(10 * UNIT, 100 * UNIT, 30_000_000, "USD")
-    position.trade(-10 * UNIT, 110 * UNIT, 0, "XXX")
+    position.trade(-10 * UNIT, 110 * UNIT, 0, "GBP")
     position.charge("USD", Decimal("1.20"))
     position.charge("USD", Decimal("0.000000000003"))
     position.charge("USD", Decimal("-0.000000000002"))
     position.charge("BNB", Decimal("0.01"))
     position.charge("EUR", Decimal("1"))
     position.charge("EUR", Decimal("-1"))
-    position.charge("XXX", Decimal("0"))
+    position.charge("GBP", Decimal("0"))
 
     view = view_of(position)
     assert view.as_json()["commissions"] == {"BNB": "0.01", "USD": "1.500000000001"}
@@ -500,7 +500,7 @@ def test_cash_is_net_not_gross():
     position.receive("USD", Decimal("-3"))
     position.receive("USD", Decimal("5"))
     position.receive("BTC", Decimal("1"))
-    position.receive("XXX", Decimal("0"))
+    position.receive("GBP", Decimal("0"))
 
     view = view_of(position)
     assert view.as_json()["cash"] == {"BTC": "1", "USD": "2"}

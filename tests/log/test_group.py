@@ -2,14 +2,16 @@
 
 import sys
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fillbook.errors import AppendRefused, IdempotencyConflict, LogError, VersionConflict
+from fillbook.log import group as grouping
 from fillbook.log.group import Group, Request
 from fillbook.log.port import Record
 from fillbook.log.sqlite import SqliteLog
@@ -26,6 +28,20 @@ def log(tmp_path: Path) -> Any:
         yield opened
 
 
+class Queue(deque[Request]):
+    """A queue that tells when so many have come."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+        self.is_long = threading.Event()
+
+    def append(self, request: Request) -> None:
+        super().append(request)
+        if len(self) >= self._count:
+            self.is_long.set()
+
+
 class Stall:
     """Has the writer at work until so many callers have queued up; then counts each commit's."""
 
@@ -33,16 +49,13 @@ class Stall:
         self.sizes: list[int] = []
         self._commit = log._group._commit
         self._log = log
-        self._callers = callers
+        self._queue = log._group._waiting = Queue(callers - 1)  # the first of them leads
         log._group._commit = self
         log._mutex.acquire()
         threading.Thread(target=self._let_go).start()
 
     def _let_go(self) -> None:
-        group = self._log._group
-        give_up = time.monotonic() + 60
-        while len(group._waiting) < self._callers - 1 and time.monotonic() < give_up:
-            time.sleep(0.001)
+        self._queue.is_long.wait(60)
         self._log._mutex.release()
 
     def __call__(self, requests: list[Request]) -> None:
@@ -206,12 +219,11 @@ def test_an_interrupted_leader_leaves_the_others_their_turn(log: SqliteLog) -> N
 def test_who_comes_while_others_queue_does_not_overtake_them(log: SqliteLog) -> None:
     group = log._group
     group.has_leader = True
+    queue = group._waiting = Queue(1)
     appended: list[Record] = []
     thread = threading.Thread(target=lambda: appended.extend(log.append([draft()])))
     thread.start()
-    give_up = time.monotonic() + 60
-    while not group._waiting and not appended and time.monotonic() < give_up:
-        time.sleep(0.001)
+    assert queue.is_long.wait(30), "it did not queue"
     assert not appended
 
     with group._lock:
@@ -295,7 +307,9 @@ def test_a_log_in_memory_can_be_read_within_its_batch() -> None:
         assert [record.seq for record in log.records()] == [1, 2]
 
 
-def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
+def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     done: list[Request] = []
     release = threading.Event()
     began = threading.Event()
@@ -313,17 +327,10 @@ def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
     leader.start()
     began.wait(30)
 
-    class Interrupted:
-        """A gate whose waiter gets Ctrl-C."""
-
-        def acquire(self) -> None:
-            raise KeyboardInterrupt
-
-    second = Request([], False)
-    second.gate = Interrupted()  # type: ignore[assignment]
-    group._waiting.append(second)
+    interrupt_at_the_gate(monkeypatch, lambda: None)
     with pytest.raises(KeyboardInterrupt):
-        group._wait(second, second.gate)  # type: ignore[arg-type]
+        group.submit(Request([], False))
+    monkeypatch.undo()
     release.set()
     leader.join(30)
 
@@ -332,23 +339,53 @@ def test_a_caller_that_is_interrupted_while_it_waits_leaves_the_queue() -> None:
     assert len(done) == 2
 
 
-def test_a_caller_that_is_interrupted_as_it_is_told_to_lead_passes_it_on() -> None:
+def test_a_caller_that_is_interrupted_as_it_is_told_to_lead_passes_it_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     group = Group(lambda requests: None, threading.Lock())
     group.has_leader = True
     interrupted, behind = Request([], False), Request([], False)
     behind.gate = threading.Lock()
     behind.gate.acquire()
 
-    class Interrupted:
-        """A gate that opens to lead, and in the same instant comes Ctrl-C."""
+    def tell_to_lead() -> None:
+        assert group._waiting.popleft() is interrupted
+        group._waiting.append(behind)
+        interrupted.leads = True
 
-        def acquire(self) -> None:
-            interrupted.leads = True
-            raise KeyboardInterrupt
-
-    group._waiting.append(behind)
-    interrupted.gate = Interrupted()  # type: ignore[assignment]
+    interrupt_at_the_gate(monkeypatch, tell_to_lead)
     with pytest.raises(KeyboardInterrupt):
-        group._wait(interrupted, interrupted.gate)  # type: ignore[arg-type]
+        group.submit(interrupted)
+
     assert behind.leads
     assert not behind.gate.locked()
+
+
+def test_a_caller_that_is_interrupted_before_it_leads_leaves_the_lead_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = Group(lambda requests: None, threading.Lock())
+
+    def interrupt(own: Request) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(group, "_lead", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        group.submit(Request([], False))
+
+    assert not group.has_leader
+
+
+def interrupt_at_the_gate(monkeypatch: pytest.MonkeyPatch, just_before: Callable[[], None]) -> None:
+    """Let Ctrl-C come to whoever waits for its turn next."""
+
+    class Gate:
+        closed = False
+
+        def acquire(self) -> None:
+            if self.closed:
+                just_before()
+                raise KeyboardInterrupt
+            self.closed = True
+
+    monkeypatch.setattr(grouping, "threading", SimpleNamespace(Lock=Gate))

@@ -48,7 +48,7 @@ _INT64 = 2**63
 _TENS = tuple(10**n for n in range(30))
 _AMOUNT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _is_usual = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?").fullmatch
-"""What nearly all amounts look like: within every limit, and without an exponent."""
+"""Tells whether a text is what nearly all amounts are: within every limit, without an exponent."""
 
 _HOT = Decimal(10) ** QTY_SCALE
 _ZERO = Decimal(0)

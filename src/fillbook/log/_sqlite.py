@@ -79,6 +79,6 @@ def connect(target: str, *, uri: bool = False, timeout_s: float = 5.0) -> Connec
     """
     options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
     made: Connection = _sqlite.connect(
-        target, uri=uri, timeout=timeout_s, cached_statements=256, **options
+        target, uri=uri, timeout=timeout_s, cached_statements=64, **options
     )
     return made

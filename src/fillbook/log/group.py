@@ -62,7 +62,11 @@ class Group:
         self.has_leader = False
 
     def submit(self, request: Request) -> None:
-        """Return once *request* is settled."""
+        """Return once *request* is settled.
+
+        It waits without a timeout: a caller that went away could never learn whether its events are
+        in the ledger.  A leader settles every request it took, or queues it again.
+        """
         try:
             with self._lock:
                 if self.has_leader:
@@ -72,21 +76,9 @@ class Group:
                 else:
                     self.has_leader = request.leads = True
             if request.gate is not None:
-                self._wait(request, request.gate)
+                request.gate.acquire()  # until it is settled, or is to lead
             if request.leads:
                 self._lead(request)
-        except BaseException:
-            self._leave(request)
-            raise
-
-    def _wait(self, request: Request, gate: threading.Lock) -> None:
-        """Wait until *request* is settled, or is to lead.
-
-        Without a timeout: a caller that went away could never learn whether its events are in the
-        ledger.  The leader settles every request it took, or queues it again.
-        """
-        try:
-            gate.acquire()
         except BaseException:
             self._leave(request)
             raise

@@ -49,7 +49,7 @@ def _insert(
         execute(statement, values)
 
 
-@lru_cache(maxsize=256)
+@lru_cache
 def _event_way(is_empty: tuple[bool, ...]) -> Way:
     return _way("events", COLUMNS, is_empty)
 

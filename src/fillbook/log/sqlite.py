@@ -162,9 +162,7 @@ class SqliteLog(Queries):
             self._group.submit(request)
         else:
             with self._mutex:  # between its taking and its block no interrupt can come
-                if self._is_closed:
-                    self._must_be_open()
-                self._writer.commit([request])
+                self._commit([request])
         return request.outcome()
 
     @contextmanager
@@ -232,7 +230,7 @@ class SqliteLog(Queries):
         self.close()
 
     def _commit(self, requests: list[Request]) -> None:
-        """Settle those who queued; the mutex is held, and they may find the log closed."""
+        """Settle *requests*; the mutex is held, and who waited for it may find the log closed."""
         if self._is_closed:
             self._must_be_open()
         self._writer.commit(requests)

@@ -159,12 +159,9 @@ class Stage:
         """Forget the rows: they are in the file."""
         self.records.clear()
         self.rows.clear()
-        if self.raws:
-            self.raws.clear()
-        if self._keys:
-            self._keys.clear()
-        if self._client_orders:
-            self._client_orders.clear()
+        self.raws.clear()
+        self._keys.clear()
+        self._client_orders.clear()
         if len(self._versions) > _MOST_VERSIONS:
             self._versions.clear()
 

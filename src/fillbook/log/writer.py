@@ -154,10 +154,7 @@ class Writer:
                 return
         try:
             try:
-                if len(todo) == 1:
-                    self._commit_alone(todo[0])
-                else:
-                    self._commit_together(todo, is_careful=False)
+                self._commit_together(todo, is_careful=False)
             except IntegrityError:
                 self._commit_carefully(todo)
         except Error as exc:
@@ -209,25 +206,6 @@ class Writer:
                     request.error = AppendRefused(str(exc))
                 else:
                     self._commit_carefully([request])
-
-    def _commit_alone(self, request: Request) -> None:
-        """Do what `_commit_together` does by a shorter way.
-
-        After a sync each step costs several times what it does in a loop, for the caches are cold.
-        """
-        stage = self.stage
-        stage.is_careful = False
-        try:
-            records = stage.add(request.drafts, self.clock(), self.mono())
-        except LogError as exc:
-            request.error = exc
-            return
-        finally:
-            stage.is_careful = True
-        self._staged = [(request, records)]
-        self.flush()
-        if self._staged:  # all of it was there already, so nothing was committed
-            self._settle()
 
     def _commit_together(self, todo: list[Request], *, is_careful: bool) -> None:
         self._staged = []
