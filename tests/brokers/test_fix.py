@@ -771,8 +771,9 @@ def test_warn_believes_and_counts():
 
     assert [m.content.client_order_id for m in got if m.content] == ["C1", "C2", "C3"]
     assert [m.problem is None for m in got] == [True, True, True, False, False]
-    assert reader.believed == 3
-    assert log(good, bad_sum)[0].believed == 0
+    assert (reader.believed, reader.refused) == (3, 0)
+    strict, _ = log(bad_sum, bad_size, good, cut, wrong_value)
+    assert (strict.believed, strict.refused) == (0, 3)
 
 
 def test_checksum_mode_is_one_of_two():

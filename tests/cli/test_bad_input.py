@@ -94,10 +94,12 @@ def test_a_wrong_checksum_is_set_aside_or_believed_on_request(tmp_path: Path):
 
     assert refused.status == 1
     assert f"{file}:2: set aside: " in refused.err
-    assert "checksum" in refused.err
+    assert "checksum or length: 1; " in refused.err
+    assert "`--checksum warn`" in refused.err
     assert len(run("orders", "--ledger", tmp_path / "a.ledger", "--json").json) == 2
     assert believed.status == 0
     assert f"{file}: 1 messages with a wrong checksum" in believed.err
+    assert "`--checksum warn`" not in believed.err
     assert len(run("orders", "--ledger", tmp_path / "b.ledger", "--json").json) == 3
 
 

@@ -29,7 +29,8 @@ class ImportResult:
     Attributes:
         tally: The messages by outcome, the reasons, the head afterwards.
         form: `jsonl`, `fix` or `events`.
-        believed: FIX messages with a wrong checksum that were believed (`--checksum warn`).
+        believed: FIX messages with a wrong length or checksum, believed (`--checksum warn`).
+        refused: Those that were set aside for it (`--checksum refuse`).
         skipped: FIX messages of no concern, by MsgType.
         session: FIX messages that only keep the session going.
         junk_lines: Lines without a message.
@@ -42,6 +43,7 @@ class ImportResult:
         self.tally = tally
         self.form = form
         self.believed = source.believed if isinstance(source, FixLog) else 0
+        self.refused = source.refused if isinstance(source, FixLog) else 0
         self.skipped = dict(source.skipped) if isinstance(source, FixLog) else {}
         self.session = source.session if isinstance(source, FixLog) else 0
         self.junk_lines = source.junk_lines if isinstance(source, FixLog) else 0

@@ -44,6 +44,7 @@ class FixLog:
         skipped: Application messages that say nothing of an order or a position, by MsgType (35).
         junk_lines: Lines without a message; blank ones do not count.
         believed: Messages with a wrong BodyLength or CheckSum that were taken all the same.
+        refused: Those that were set aside for it.
     """
 
     def __init__(self, stream: BinaryIO, checksum: Literal["refuse", "warn"] = "refuse") -> None:
@@ -54,6 +55,7 @@ class FixLog:
         self.skipped: Counter[str] = Counter()
         self.junk_lines = 0
         self.believed = 0
+        self.refused = 0
         self._believes = checksum == "warn"
 
     def __iter__(self) -> Iterator[Message]:
@@ -81,6 +83,7 @@ class FixLog:
             if self._believes:
                 self.believed += 1
             else:
+                self.refused += 1
                 problem = doubt
         if problem is None and not msg_type:
             problem = "MsgType (35): missing"
