@@ -175,8 +175,9 @@ def _is_standard(name: str) -> bool:
 
 
 THE_FOLD = {
-    "book", "decide", "deciding_fills", "deciding_silence", "deciding_status", "folding",
-    "holdings", "lifecycle", "lots", "position_book", "positions", "replaying", "standing",
+    "book", "decide", "deciding_amendments", "deciding_fills", "deciding_inferred",
+    "deciding_silence", "deciding_status", "folding", "holdings", "lifecycle", "lots",
+    "position_book", "positions", "replaying", "standing",
 }  # fmt: skip
 
 

@@ -7,7 +7,9 @@ is events or nothing.
 """
 
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from fillbook.core.deciding_fills import amend_fill, book_trade, close_gap, infer, settle_inferred
+from fillbook.core.deciding_amendments import amend_fill
+from fillbook.core.deciding_fills import book_trade
+from fillbook.core.deciding_inferred import close_gap, infer, settle_inferred
 from fillbook.core.deciding_status import (
     amend_terms,
     apply_status,
