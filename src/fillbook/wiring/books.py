@@ -20,9 +20,9 @@ _READ_AHEAD = 50
 
 REDUCERS = (
     "agreement", "book", "control", "event", "events", "exact", "fill_events", "folding",
-    "holdings", "instrument_events", "ledger_events", "lifecycle", "lots", "operator_events",
-    "order_events", "orders", "position_book", "positions", "reconciled_events", "replaying",
-    "robot_events", "standing", "values",
+    "folding_fills", "folding_status", "holdings", "instrument_events", "ledger_events",
+    "lifecycle", "lots", "operator_events", "order_events", "orders", "position_book", "positions",
+    "reconciled_events", "replaying", "robot_events", "standing", "values",
 )  # fmt: skip
 """The modules of `core` that a fold goes through."""
 
