@@ -146,7 +146,9 @@ def main() -> None:
 
 
 def _say(sentence: str) -> None:
+    from fillbook.cli.common import note
+
     try:
-        print(f"fillbook: {sentence}", file=sys.stderr, flush=True)
+        note(sentence)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

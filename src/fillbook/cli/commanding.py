@@ -14,9 +14,9 @@ from fillbook.cli.common import (
     ledger_option,
     note,
     print_json,
-    print_table,
     reason_option,
 )
+from fillbook.cli.tables import print_table
 from fillbook.errors import BadInput
 from fillbook.operating import Done, accept_tail_loss, operate
 
@@ -260,7 +260,13 @@ def print_halts(halts: list[dict[str, Any]]) -> None:
         return
     print_table(
         "Halts",
-        [("where", False), ("level", False), ("by", False), ("since", False), ("reason", False)],
+        [
+            ("where", "text"),
+            ("level", "text"),
+            ("by", "text"),
+            ("since", "text"),
+            ("reason", "text"),
+        ],
         (
             (
                 halt["instrument_id"] or "everything",

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -28,8 +28,8 @@ __all__ = [
     "marks_of",
     "note",
     "print_json",
-    "print_table",
     "reason_option",
+    "visible",
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -166,9 +166,22 @@ def print_json(value: object) -> None:
     print(as_json(value))
 
 
+def visible(text: str) -> str:
+    """Return *text* for a terminal: whatever would steer it is written as an escape (`\\x1b`).
+
+    That is every control and format character, line ends and changes of direction among them:
+    venues and files put them into texts, and what is shown must be what is there.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def note(sentence: str) -> None:
     """Tell the person at the terminal something that is no result."""
-    print(f"fillbook: {sentence}", file=sys.stderr, flush=True)
+    print(f"fillbook: {visible(sentence)}", file=sys.stderr, flush=True)
 
 
 def marks_of(texts: Iterable[str]) -> dict[str, Decimal]:
@@ -205,28 +218,3 @@ def instant_ns(text: str) -> int | None:
         return None
     whole = int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
     return whole * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
-
-
-def print_table(
-    title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]
-) -> None:
-    """Print a table for people: (heading, is it a number) per column; readable in 80 columns.
-
-    On a pipe the table is as wide as it needs to be, so that nothing is cut.
-    """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    table = Table(
-        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False,
-        collapse_padding=True, show_edge=False,
-    )  # fmt: skip
-    for heading, is_number in columns:
-        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console.print(table if table.row_count else f"{title}: none")

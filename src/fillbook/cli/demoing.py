@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from fillbook.cli.common import json_option, ledger_options, log_option, print_json, print_table
+from fillbook.cli.common import json_option, ledger_options, log_option, print_json
 from fillbook.cli.listing import print_positions
+from fillbook.cli.tables import print_table
 from fillbook.core.views import order_json
 from fillbook.demonstration import is_demo, play_demo
 from fillbook.errors import BadInput
@@ -83,13 +84,13 @@ def _print_day(summary: dict[str, Any], survived: list[tuple[str, str]], order_c
     )
     print_table(
         "Orders by status",
-        [("status", False), ("orders", True)],
+        [("status", "text"), ("orders", "number")],
         [(status, str(count)) for status, count in sorted(summary["orders"].items())],
     )
     click.echo()
     print_positions(summary["positions"])
     click.echo()
-    print_table("What it survived", [("what", False), ("for example", False)], survived)
+    print_table("What it survived", [("what", "text"), ("for example", "text")], survived)
     click.echo()
     whole = "is whole" if summary["is_whole"] else "DOES NOT VERIFY"
     agrees = "agree with" if summary["agrees_with_exchange"] else "DIFFER FROM"

@@ -3,7 +3,8 @@
 import click
 from attrs import asdict
 
-from fillbook.cli.common import json_option, ledger_options, print_json, print_table
+from fillbook.cli.common import json_option, ledger_options, print_json, visible
+from fillbook.cli.tables import print_table
 from fillbook.wiring import examine
 
 __all__ = ["doctor_command"]
@@ -23,12 +24,12 @@ def doctor_command(ledger: str | None, as_json_: bool) -> int:
     else:
         print_table(
             "",
-            [("", False), ("what", False), ("found", False)],
+            [("", "text"), ("what", "text"), ("found", "text")],
             [(_SIGNS[each.level], each.what, each.found) for each in findings],
         )
         for each in findings:
             if each.remedy:
-                click.echo(f"{each.what}: {each.remedy}")
+                click.echo(visible(f"{each.what}: {each.remedy}"))
     return 1 if any(finding.level == "problem" for finding in findings) else 0
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from fillbook.cli.common import as_json, json_option, ledger_option, marks_of, print_table
+from fillbook.cli.common import as_json, json_option, ledger_option, marks_of
+from fillbook.cli.tables import print_table
 from fillbook.core.lots import LotBook
 from fillbook.core.values import OrderStatus
 from fillbook.core.views import order_json
@@ -107,13 +108,13 @@ def print_orders(rows: Iterable[dict[str, Any]]) -> None:
     """Print orders as a table for people."""
     print_table(
         "Orders",
-        [("order", False), ("instrument", False), ("side", False), ("status", False),
-         ("qty", True), ("filled", True), ("avg px", True), ("flags", False)],
+        [("order", "text"), ("instrument", "text"), ("side", "text"), ("status", "text"),
+         ("qty", "number"), ("filled", "number"), ("avg px", "amount"), ("flags", "text")],
         (
             (
                 row["client_order_id"] or (row["venue_order_ids"] or ["-"])[-1],
                 row["instrument_id"], row["side"], row["order_status"],
-                row["order_qty"] or "?", row["cum_qty"], shortened(row["avg_px"]),
+                row["order_qty"] or "?", row["cum_qty"], row["avg_px"] or "-",
                 " ".join(row["flags"]),
             )
             for row in rows
@@ -122,28 +123,21 @@ def print_orders(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def print_positions(rows: Iterable[dict[str, Any]]) -> None:
-    """Print positions as a table for people; long averages are shortened, JSON has them whole."""
+    """Print positions as a table for people."""
     print_table(
         "Positions",
-        [("instrument", False), ("position", True), ("avg px", True), ("realized", True),
-         ("unrealized", True), ("in", False), ("commissions", False), ("trades", True)],
+        [("instrument", "text"), ("position", "number"), ("avg px", "amount"),
+         ("realized", "amount"), ("unrealized", "amount"), ("in", "text"),
+         ("commissions", "text"), ("trades", "number")],
         (
             (
                 row["instrument_id"] if row["account_id"] == "default"
                 else f"{row['account_id']}/{row['instrument_id']}",
-                row["position_qty"], shortened(row["avg_px"]), shortened(row["realized_pnl"]),
-                shortened(row["unrealized_pnl"]), row["pnl_currency"] or "",
+                row["position_qty"], row["avg_px"] or "-", row["realized_pnl"] or "-",
+                row["unrealized_pnl"] or "-", row["pnl_currency"] or "",
                 " ".join(f"{fee} {currency}" for currency, fee in row["commissions"].items()),
                 str(row["trade_count"]),
             )
             for row in rows
         ),
     )  # fmt: skip
-
-
-def shortened(amount: str | None, digits: int = 6) -> str:
-    """Return an amount for a table: a long fraction is cut after *digits* and marked with `…`."""
-    if amount is None:
-        return "-"
-    whole, dot, fraction = amount.partition(".")
-    return f"{whole}.{fraction[:digits]}…" if len(fraction) > digits else f"{whole}{dot}{fraction}"

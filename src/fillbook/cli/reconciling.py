@@ -16,8 +16,9 @@ from fillbook.cli.common import (
     ledger_options,
     note,
     print_json,
-    print_table,
+    visible,
 )
+from fillbook.cli.tables import Kind, print_table
 from fillbook.comparing import Compared, Question, compare_now, moved_later
 from fillbook.errors import BadInput
 
@@ -154,7 +155,7 @@ def _print_mappings(as_json_: bool) -> int:
     if as_json_:
         print_json([{"mapping": name, "about": about} for name, about in found])
     else:
-        print_table("Mappings", [("mapping", False), ("what it reads", False)], found)
+        print_table("Mappings", [("mapping", "text"), ("what it reads", "text")], found)
     return 0
 
 
@@ -205,22 +206,23 @@ def _print(compared: Compared) -> None:
 def _say(text: str) -> None:
     """Print prose, at most 80 columns wide."""
     blank = "\n" * (len(text) - len(text.lstrip("\n")))
-    print(blank + textwrap.fill(text.strip(), 80, break_long_words=False, break_on_hyphens=False))
+    text = visible(text.strip())
+    print(blank + textwrap.fill(text, 80, break_long_words=False, break_on_hyphens=False))
 
 
 def _print_rows(rows: list[Row], *, is_applied: bool) -> None:
-    columns: list[tuple[str, bool, list[str]]] = [
-        ("account", False, [row["account_id"] for row in rows]),
-        ("instrument", False, [row["instrument_id"] for row in rows]),
-        ("ours", True, [row["held_qty"] for row in rows]),
-        ("theirs", True, [row["reported_qty"] or "not named" for row in rows]),
-        ("gap", True, [_signed(row["gap_qty"]) for row in rows]),
-        ("class", False, [(row["size"] or "-").lower() for row in rows]),
-        ("explained by", False, [_explained(row) for row in rows]),
-        ("left", True, [_signed(row["left_qty"]) for row in rows]),
+    columns: list[tuple[str, Kind, list[str]]] = [
+        ("account", "text", [row["account_id"] for row in rows]),
+        ("instrument", "text", [row["instrument_id"] for row in rows]),
+        ("ours", "number", [row["held_qty"] for row in rows]),
+        ("theirs", "number", [row["reported_qty"] or "not named" for row in rows]),
+        ("gap", "number", [_signed(row["gap_qty"]) for row in rows]),
+        ("class", "text", [(row["size"] or "-").lower() for row in rows]),
+        ("explained by", "text", [_explained(row) for row in rows]),
+        ("left", "number", [_signed(row["left_qty"]) for row in rows]),
         (
             "done" if is_applied else "would be done",
-            False,
+            "text",
             [_done(row, is_applied=is_applied) for row in rows],
         ),
     ]
@@ -232,7 +234,7 @@ def _print_rows(rows: list[Row], *, is_applied: bool) -> None:
     columns = [column for column in columns if column[0] not in needless]
     print_table(
         "Differences",
-        [(heading, is_number) for heading, is_number, _ in columns],
+        [(heading, kind) for heading, kind, _ in columns],
         zip(*(each for *_, each in columns), strict=True),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fillbook.cli.common import as_json, json_option, ledger_option
+from fillbook.cli.common import as_json, json_option, ledger_option, visible
 from fillbook.core.times import time_text
 from fillbook.log.port import Record
 from fillbook.wiring import open_reader
@@ -68,9 +68,9 @@ def _as_text(reader: Any, record: Record, raw: bool) -> str:
     who = body.get("client_order_id") or body.get("venue_order_id") or body.get("instrument_id", "")
     told = " ".join(f"{key}={body[key]}" for key in _TOLD if key in body)
     when = time_text(record.ts_event if record.ts_event is not None else record.ts_recorded)
-    text = f"{record.seq:>7} {when} {record.type} {who} {told}".rstrip()
+    text = visible(f"{record.seq:>7} {when} {record.type} {who} {told}".rstrip())
     message = _raw(reader, record) if raw else None
-    return text if message is None else f"{text}\n        {message}"
+    return text if message is None else f"{text}\n        {visible(message)}"
 
 
 def _raw(reader: Any, record: Record) -> str | None:

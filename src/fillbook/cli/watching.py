@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fillbook.cli.commanding import print_halts
-from fillbook.cli.common import as_json, json_option, ledger_option, print_json
+from fillbook.cli.common import as_json, json_option, ledger_option, print_json, visible
 from fillbook.operating import status
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def status_command(ledger: str, as_json_: bool) -> int:
         print_json(told)
         return 0
     for word, text in _rows(told):
-        print(f"{word:<10} {text}".rstrip())
+        print(visible(f"{word:<10} {text}".rstrip()))
     if told["halts"]:
         print()
         print_halts(told["halts"])
@@ -87,7 +87,7 @@ def _print_changes(ledger: str, every_s: float, as_json_: bool) -> None:
             line = f"{time.strftime('%H:%M:%S', time.gmtime())}Z, {seen}"
         if seen != before:
             before = seen
-            print(line, flush=True)
+            print(line if as_json_ else visible(line), flush=True)
         time.sleep(every_s)
 
 
@@ -205,13 +205,13 @@ def _view(told: dict[str, Any]) -> "RenderableType":
     grid.add_column(overflow="fold")
     for word, text in _rows(told):
         style = "red" if word == "left" or (word == "state" and _is_alarming(told)) else ""
-        grid.add_row(word, Text(text, style=style))
+        grid.add_row(word, Text(visible(text), style=style))
     for halt in told["halts"]:
         text = (
             f"{halt['instrument_id'] or 'everything'} {halt['level']} by {halt['by']} since "
             f"{_second(halt['since'])}: {halt['reason']}"
         )
-        grid.add_row("halt", Text(text, style="red"))
+        grid.add_row("halt", Text(visible(text), style="red"))
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Group(grid, Text(f"{now}  Ctrl-C ends", style="dim"))
 
