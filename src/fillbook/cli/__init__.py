@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -110,6 +111,7 @@ def fillbook() -> None:
 def main() -> None:
     """Run the command; the process ends with its exit status and never with a traceback."""
     gc.set_threshold(_OBJECTS_BEFORE_GARBAGE)
+    _ready_streams()
     try:
         status = fillbook(standalone_mode=False, prog_name="fillbook")
         sys.stdout.flush()
@@ -143,6 +145,21 @@ def main() -> None:
         status = 2
     gc.freeze()  # the interpreter would look through everything once more before it ends
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _ready_streams() -> None:
+    """See to it that what is said can be said, whatever the caller left us with.
+
+    A stream that was closed becomes the null device, else the next file that is opened would get
+    its number; a letter that the terminal's encoding lacks is written as an escape.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        name, mode = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))[number]
+        setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    os.close(number)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _say(sentence: str) -> None:
