@@ -239,11 +239,45 @@ def test_a_robot_that_ended_in_order_left_a_snapshot(ledger: str):
         (lambda: NewOrder.market("SBER", "BUY", 1, time_in_force="NOW"), "time_in_force 'NOW'"),
         (lambda: NewOrder.market("SBER", "BUY", 1, time_in_force="GTD"), "expire_time"),
         (lambda: NewOrder.market("SBER", "BUY", 1, partial_fills="SOMETIMES"), "SOMETIMES"),
+        (lambda: NewOrder.market("", "BUY", 1), "instrument_id is empty"),
+        (lambda: NewOrder.market("A\nB", "BUY", 1), "instrument_id .* control character"),
+        (lambda: NewOrder.market(None, "BUY", 1), "instrument_id is None"),  # type: ignore[arg-type]
+        (lambda: NewOrder.market("SBER", "BUY", 1, account_id="a" * 257), "account_id .* longer"),
+        (lambda: NewOrder.market("SBER", "BUY", 1, client_order_id=7), "client_order_id is 7"),
+        (lambda: NewOrder.limit("SBER", "BUY", 1, None), "needs a limit_px"),  # type: ignore[arg-type]
+        (lambda: NewOrder.stop("SBER", "BUY", 1, None), "needs a stop_px"),  # type: ignore[arg-type]
+        (
+            lambda: NewOrder.market("SBER", "BUY", 1, time_in_force="GTD", expire_time="noon"),
+            "expire_time is 'noon'",
+        ),
+        (
+            lambda: NewOrder(
+                instrument_id="SBER",
+                side=Side.BUY,
+                order_type="MARKET",
+                order_qty=Decimal(1),
+                stop_px=Decimal(1),
+            ),
+            "has no stop_px",
+        ),
+        (
+            lambda: NewOrder(
+                instrument_id="SBER", side=Side.BUY, order_type="ICEBERG", order_qty=Decimal(1)
+            ),
+            "order_type 'ICEBERG'",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(wrong: Any, words: str):
     with pytest.raises(BadRequest, match=words):
         wrong()
+
+
+def test_a_client_that_is_no_broker_is_told_how_to_become_one(tmp_path: Path):
+    with pytest.raises(TypeError, match=r"ClientBroker\(client\)"):
+        Robot.open(str(tmp_path / "x.ledger"), broker=object())  # type: ignore[arg-type]
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_summary_says_how_it_stands(ledger: str):

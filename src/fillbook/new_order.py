@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
+from fillbook.brokers.bounds import id_of, shown
 from fillbook.core.exact import decimal_of
 from fillbook.core.policies import PartialFills
 from fillbook.core.values import Side
@@ -21,11 +22,15 @@ class NewOrder:
     """What a robot wants to trade; made by `market`, `limit`, `stop` or `stop_limit`.
 
     Amounts are decimal text, `int` or `Decimal`; a float is refused, it is not what was typed.
+    `BadRequest` says what cannot be meant; so a price that came out as None never becomes an order
+    without one.
 
     Attributes:
+        instrument_id: 1 to 256 characters, no control characters; so with the other ids.
         side: `BUY`, `SELL` or `SELL_SHORT`.
+        order_type: `MARKET`, `LIMIT`, `STOP` or `STOP_LIMIT`.
         order_qty: Base units, > 0.
-        limit_px, stop_px: Quote per base unit.
+        limit_px, stop_px: Quote per base unit; those that the type needs, and no other.
         time_in_force: `DAY`, `GTC`, `IOC`, `FOK`, or `GTD` with `expire_time` (ns since 1970, UTC).
         account_id, partial_fills: None takes those of the robot's settings; see `PartialFills`.
         client_order_id: Its id; None has one made in the form that the broker takes.
@@ -42,6 +47,28 @@ class NewOrder:
     account_id: str | None = None
     partial_fills: PartialFills | None = None
     client_order_id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _refuse_id("instrument_id", self.instrument_id)
+        for name in ("account_id", "client_order_id"):
+            if getattr(self, name) is not None:
+                _refuse_id(name, getattr(self, name))
+        if self.order_type not in _PRICES:
+            raise BadRequest(f"order_type {self.order_type!r} is none of {_in_line(_PRICES)}")
+        for name in ("limit_px", "stop_px"):
+            is_needed = name in _PRICES[self.order_type]
+            if is_needed != (getattr(self, name) is not None):
+                raise BadRequest(
+                    f"a {self.order_type} order {'needs a' if is_needed else 'has no'} {name}"
+                )
+        if self.time_in_force not in _TIMES_IN_FORCE:
+            raise BadRequest(
+                f"time_in_force {self.time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}"
+            )
+        if (self.time_in_force == "GTD") != (self.expire_time is not None):
+            raise BadRequest("expire_time and time_in_force GTD go together")
+        if self.expire_time is not None and not _is_instant(self.expire_time):
+            raise BadRequest(f"expire_time is {self.expire_time!r}: give ns since 1970, UTC")
 
     @classmethod
     def market(cls, instrument_id: str, side: str, order_qty: Amount, **more: Any) -> "NewOrder":
@@ -83,13 +110,6 @@ class NewOrder:
     ) -> "NewOrder":
         terms = dict(more)
         partial_fills = terms.pop("partial_fills", None)
-        time_in_force = terms.get("time_in_force", "DAY")
-        if time_in_force not in _TIMES_IN_FORCE:
-            raise BadRequest(
-                f"time_in_force {time_in_force!r} is none of {_in_line(_TIMES_IN_FORCE)}"
-            )
-        if (time_in_force == "GTD") != (terms.get("expire_time") is not None):
-            raise BadRequest("expire_time and time_in_force GTD go together")
         if side not in Side.__members__:
             raise BadRequest(f"side {side!r} is none of {_in_line(Side)}")
         if isinstance(partial_fills, str):
@@ -110,6 +130,29 @@ class NewOrder:
 
 
 _TIMES_IN_FORCE = ("DAY", "GTC", "IOC", "FOK", "GTD")
+_PRICES = {
+    "MARKET": (),
+    "LIMIT": ("limit_px",),
+    "STOP": ("stop_px",),
+    "STOP_LIMIT": ("limit_px", "stop_px"),
+}
+"""The prices that each order type has."""
+_END_OF_TIME = 1 << 63
+
+
+def _refuse_id(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise BadRequest(f"{name} is {shown(value)}: give a text")
+    if not value:
+        raise BadRequest(f"{name} is empty")
+    try:
+        id_of(value)
+    except BadValue as bad:
+        raise BadRequest(f"{name} {bad.problem}") from bad
+
+
+def _is_instant(value: Any) -> bool:
+    return type(value) is int and 0 < value < _END_OF_TIME
 
 
 def _in_line(words: Any) -> str:

@@ -36,7 +36,7 @@ def open_robot(
 ) -> "tuple[Runner, Callable[[], None]]":
     """Return what runs a robot on *ledger*, not yet started, and what ends it: a snapshot, closing.
 
-    Raises what `open_log` raises.
+    Raises what `open_log` raises, and `TypeError` for a *broker* that is none.
     """
     from fillbook.feedback.halt_file import HaltFile
     from fillbook.feedback.keeper import Keeper
@@ -45,6 +45,11 @@ def open_robot(
     from fillbook.reconcile.choices import Choices
     from fillbook.wiring.reconciling import reconcile_task
 
+    if broker is not None and not hasattr(broker, "capabilities"):
+        raise TypeError(
+            f"broker is {broker!r}: a client of your own trades as ClientBroker(client), and the "
+            "paper exchange as PaperBroker()"
+        )
     log = open_log(ledger, durability=durability, robot=name)
     try:
         if broker is None:
