@@ -176,8 +176,9 @@ def _is_standard(name: str) -> bool:
 
 THE_FOLD = {
     "book", "decide", "deciding_amendments", "deciding_fills", "deciding_inferred",
-    "deciding_silence", "deciding_status", "folding", "folding_fills", "folding_status",
-    "holdings", "lifecycle", "lots", "position_book", "positions", "replaying", "standing",
+    "deciding_other", "deciding_silence", "deciding_status", "folding", "folding_fills",
+    "folding_status", "holdings", "lifecycle", "lots", "position_book", "positions", "replaying",
+    "standing",
 }  # fmt: skip
 
 

@@ -23,42 +23,24 @@ from fillbook.core.decide import (
     is_older,
     why_unplaced,
 )
+from fillbook.core.deciding_other import OtherReport, decide_other
 from fillbook.core.events import (
-    CashMoved,
     CommissionChanged,
     Event,
     FillBusted,
     FillCorrected,
     FillInferred,
     InferredFillReleased,
-    InstrumentDefined,
-    InstrumentMarked,
-    InstrumentSplit,
     MessageSetAside,
     OrderDisputed,
     OrderEvent,
     OrderFilled,
-    PositionReported,
 )
-from fillbook.core.exact import plain
-from fillbook.core.holdings import FARTHEST_SPLITS
 from fillbook.core.operator_events import PositionAdjusted
 from fillbook.core.orders import Order
 from fillbook.core.policies import AT_ONCE, FillPolicy
 from fillbook.core.reconciled_events import BookReconciled, PositionAdopted
-from fillbook.core.reports import (
-    BalanceReport,
-    CancelReject,
-    CashReport,
-    CommissionReport,
-    InstrumentReport,
-    MarkReport,
-    OrderReport,
-    PositionReport,
-    Report,
-    SplitReport,
-    TransferReport,
-)
+from fillbook.core.reports import CancelReject, CommissionReport, OrderReport
 from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import Side, Source
 from fillbook.feedback.eventlog import log_event
@@ -152,6 +134,10 @@ class Recorder:
             return self._order_report(content)
         if isinstance(content, (SubmitOrder, CancelOrder, ReplaceOrder)):
             return self._command(content)
+        if isinstance(content, CancelReject):
+            return self._cancel_reject(content)
+        if isinstance(content, CommissionReport):
+            return self._commission(content)
         return self._other(content)
 
     def note(
@@ -255,6 +241,32 @@ class Recorder:
         is_taken = taken is not None and taken is not order
         return self._settle(order, decide_request(order, command, self._source, is_taken))
 
+    def _cancel_reject(self, reject: CancelReject) -> Judgement:
+        order = self._find(reject)
+        if order is None:
+            return self._set_aside("it refuses a request for an order that we do not know")
+        events = decide_cancel_reject(order, reject, self._source)
+        return self._settle(order, events, reject.ts_event, is_seen=False)
+
+    def _commission(self, report: CommissionReport) -> Judgement:
+        order, count = self._charged_orders(report)
+        if order is None:
+            how_many = "no fill" if count == 0 else f"{count} fills, not one"
+            return self._set_aside(f"trade_id: {report.trade_id!r} names {how_many} that we know")
+        return self._settle(order, decide_commission(order, report, self._source))
+
+    def _charged_orders(self, report: CommissionReport) -> tuple[Order | None, int]:
+        """Return the one order whose fill the fee is for (None if not just one), and how many."""
+        found = [
+            order
+            for order in self.book.find_fills(report.trade_id)
+            if order.instrument_id == report.instrument_id
+            and report.account_id in (None, order.account_id)
+            and report.side in (None, order.side)
+            and (report.venue_order_id is None or report.venue_order_id in order.venue_order_ids)
+        ]
+        return (found[0] if len(found) == 1 else None), len(found)
+
     def _settle(
         self,
         order: Order | None,
@@ -305,138 +317,15 @@ class Recorder:
 
     # ---- everything else
 
-    def _other(self, report: Report) -> Judgement:
-        if isinstance(report, CancelReject):
-            order = self._find(report)
-            if order is None:
-                return self._set_aside("it refuses a request for an order that we do not know")
-            events = decide_cancel_reject(order, report, self._source)
-            return self._settle(order, events, report.ts_event, is_seen=False)
-        if isinstance(report, CommissionReport):
-            return self._commission(report)
-        if isinstance(report, InstrumentReport):
-            return self._instrument(report)
-        if isinstance(report, SplitReport):
-            return self._split(report)
-        if isinstance(report, CashReport):
-            return self._cash(report)
-        if isinstance(report, TransferReport):
-            return self._transfer(report)
-        if isinstance(report, BalanceReport):  # a sum of what is told one by one: only compared
-            return Judgement("balance", "DUPLICATE")
-        if isinstance(report, MarkReport):
-            if self.book.marks.get(report.instrument_id) == report.px:
-                return Judgement("mark", "DUPLICATE")
-            return self._append_other(
-                InstrumentMarked(instrument_id=report.instrument_id, px=report.px, **_times(report))
-            )
-        assert isinstance(report, PositionReport)
-        return self._position(report)
-
-    def _charged_orders(self, report: CommissionReport) -> tuple[Order | None, int]:
-        """Return the one order whose fill the fee is for (None if not just one), and how many."""
-        found = [
-            order
-            for order in self.book.find_fills(report.trade_id)
-            if order.instrument_id == report.instrument_id
-            and report.account_id in (None, order.account_id)
-            and report.side in (None, order.side)
-            and (report.venue_order_id is None or report.venue_order_id in order.venue_order_ids)
-        ]
-        return (found[0] if len(found) == 1 else None), len(found)
-
-    def _commission(self, report: CommissionReport) -> Judgement:
-        order, count = self._charged_orders(report)
-        if order is None:
-            how_many = "no fill" if count == 0 else f"{count} fills, not one"
-            return self._set_aside(f"trade_id: {report.trade_id!r} names {how_many} that we know")
-        return self._settle(order, decide_commission(order, report, self._source))
-
-    def _instrument(self, report: InstrumentReport) -> Judgement:
-        event = InstrumentDefined(
-            instrument_id=report.instrument_id,
-            contract=report.contract,
-            multiplier=report.multiplier,
-            base_currency=report.base_currency,
-            quote_currency=report.quote_currency,
-            settlement_currency=report.settlement_currency,
-            qty_step=report.qty_step,
-            px_step=report.px_step,
-            lot_size=report.lot_size,
-            **_times(report),
-        )
-        held = self.book.instruments.get(report.instrument_id)
-        if held is not None and _same_definition(held, event):
-            return Judgement("instrument", "DUPLICATE")
-        return self._append_other(event, self.book.instrument_streams.get(report.instrument_id))
-
-    def _split(self, report: SplitReport) -> Judgement:
-        key = None
-        if report.ts_event is not None:
-            ratio = f"{plain(report.numerator)}/{plain(report.denominator)}"
-            key = f"split:{report.instrument_id}:{ratio}:{report.ts_event}"
-        event = InstrumentSplit(
-            instrument_id=report.instrument_id,
-            numerator=report.numerator,
-            denominator=report.denominator,
-            **_times(report),
-        )
-        known = key is not None and self._is_known(key)
-        if not known and self.book.reach_with(event) > FARTHEST_SPLITS:
-            return self._set_aside(
-                f"numerator and denominator: with the earlier splits of {report.instrument_id!r} "
-                "quantities would move by a factor of more than 1e60; check the ratio and the times"
-            )
-        return self._append_once(key, event)
-
-    def _cash(self, report: CashReport) -> Judgement:
-        key = None
-        if report.ts_event is not None:
-            key = (
-                f"cash:{report.account_id}:{report.instrument_id}:{report.reason}:"
-                f"{plain(report.amount)}:{report.currency}:{report.ts_event}"
-            )
-        event = CashMoved(
-            account_id=report.account_id,
-            instrument_id=report.instrument_id,
-            amount=report.amount,
-            currency=report.currency,
-            reason=report.reason,
-            **_times(report),
-        )
-        number = self.book.positions.number(report.account_id, report.instrument_id) or 0
-        return self._append_once(key, event, number)
-
-    def _transfer(self, report: TransferReport) -> Judgement:
-        key = f"transfer:{report.account_id}:{report.instrument_id}:{report.transfer_id}"
-        event = PositionAdjusted(
-            account_id=report.account_id,
-            instrument_id=report.instrument_id,
-            adjusted_qty=report.transferred_qty,
-            by="the venue",
-            reason=f"transfer {report.transfer_id}",
-            px=report.px,
-            **_times(report),
-        )
-        number = self.book.positions.number(report.account_id, report.instrument_id) or 0
-        return self._append_once(key, event, number)
-
-    def _position(self, report: PositionReport) -> Judgement:
-        event = PositionReported(
-            account_id=report.account_id,
-            instrument_id=report.instrument_id,
-            position_qty=report.position_qty,
-            avg_px=report.avg_px,
-            **_times(report),
-        )
-        if self.book.reported.get((report.account_id, report.instrument_id)) == event:
-            return Judgement("position", "DUPLICATE")
-        return self._append_other(event)
-
-    def _append_once(self, key: str | None, event: Event, position: int | None = None) -> Judgement:
-        if key is not None and self._is_known(key):
+    def _other(self, report: OtherReport) -> Judgement:
+        decided = decide_other(self.book, report)
+        if decided is None or (decided.key is not None and self._is_known(decided.key)):
             return Judgement(self._message.kind, "DUPLICATE")
-        return self._append_other(event, key=key, position=position)
+        if decided.problem is not None:
+            return self._set_aside(decided.problem)
+        return self._append_other(
+            decided.event, decided.stream, key=decided.key, position=decided.position
+        )
 
     def _append_other(
         self,
@@ -497,20 +386,6 @@ class Recorder:
         self.book.apply(record)
         log_event(record)
         return record
-
-
-def _times(report: Report) -> dict[str, int | None]:
-    return {"ts_event": report.ts_event, "ts_received": report.ts_received}
-
-
-def _same_definition(held: InstrumentDefined, new: InstrumentDefined) -> bool:
-    return all(
-        getattr(held, name) == getattr(new, name)
-        for name in (
-            "contract", "multiplier", "base_currency", "quote_currency", "settlement_currency",
-            "qty_step", "px_step", "lot_size",
-        )
-    )  # fmt: skip
 
 
 def _is_seen(order: Order | None, report: OrderReport) -> bool:
