@@ -197,7 +197,7 @@ class Robot:
                 partial_fills=None if policy == KEEP else str(policy),
                 ts_event=now,
             )
-            tracker.submit(command, now)
+            tracker.intents.submit(command, now)
         return self._handle(command.client_order_id)
 
     def cancel(self, order: OrderHandle) -> None:
@@ -206,8 +206,8 @@ class Robot:
         Raises `BadRequest` where nothing of it is open.
         """
         with self._step() as now:
-            if not self._runner.tracker.cancel_queued(order.client_order_id, now):
-                self._runner.tracker.cancel(self._known(order), now)
+            if not self._runner.tracker.intents.cancel_queued(order.client_order_id, now):
+                self._runner.tracker.intents.cancel(self._known(order), now)
 
     def replace(
         self,
@@ -228,12 +228,12 @@ class Robot:
         if not terms:
             raise BadRequest("a replacement needs another quantity or price")
         with self._step() as now:
-            self._runner.tracker.replace(self._known(order), now, **terms)
+            self._runner.tracker.intents.replace(self._known(order), now, **terms)
 
     def cancel_all(self, instrument_id: str | None = None) -> int:
         """Cancel every open order, or those of one instrument; return how many."""
         with self._step() as now:
-            return self._runner.tracker.cancel_all(now, instrument_id)
+            return self._runner.tracker.intents.cancel_all(now, instrument_id)
 
     def order(self, client_order_id: str) -> OrderHandle:
         """Return the order that has or had this id; `LookupError` where there is none."""

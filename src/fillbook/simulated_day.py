@@ -213,7 +213,7 @@ class SimulatedRobot:
             ts_event=self.now,
         )
         try:
-            self.tracker.submit(command, self.now)
+            self.tracker.intents.submit(command, self.now)
         except RequestRefused:
             return
         self.day.order_count += 1
@@ -239,11 +239,13 @@ class SimulatedRobot:
         order = self.random.choice(open_orders)
         try:
             if self.random.random() < 0.6 or order.limit_px is None:
-                self.tracker.cancel(order, self.now)
+                self.tracker.intents.cancel(order, self.now)
             else:
                 step = self.broker.market.listings[order.instrument_id].px_step
                 towards = EXACT.add if self.random.random() < 0.5 else EXACT.subtract
-                self.tracker.replace(order, self.now, limit_px=towards(order.limit_px, step))
+                self.tracker.intents.replace(
+                    order, self.now, limit_px=towards(order.limit_px, step)
+                )
         except RequestRefused:
             pass
 
@@ -260,7 +262,7 @@ class SimulatedRobot:
         """Cancel what is still open."""
         for order in list(self.tracker.book.open_orders()):
             if order.asked is not None and not order.standing.is_over():
-                self.tracker.cancel(order, self.now)
+                self.tracker.intents.cancel(order, self.now)
 
     # ---- time
 

@@ -85,7 +85,7 @@ class Desk:
                 "limit_px": None if px is None else Decimal(px), "ts_event": self.now,
             } | more
         )  # fmt: skip
-        order = self.tracker.submit(command, self.now)
+        order = self.tracker.intents.submit(command, self.now)
         assert order is not None
         return order
 
@@ -164,6 +164,14 @@ def told(order: Order, status: str = "NEW", **more: Any) -> OrderReport:
             "order_status": OrderStatus(status), "exec_type": exec_type,
         } | more | amounts
     )  # fmt: skip
+
+
+def opened(desk: Desk, **more: Any) -> Order:
+    """An order that was sent, and that the venue took."""
+    order = desk.submit(**more)
+    (call,) = [call for call in desk.step() if call.kind == "submit"]
+    desk.answer(call, told(order))
+    return order
 
 
 def filled(order: Order, trade_id: str, qty: str, cum: str, px: str = "100") -> OrderReport:

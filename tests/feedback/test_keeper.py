@@ -37,7 +37,7 @@ def test_a_full_disk_stops_intents_and_not_feedback(monkeypatch: pytest.MonkeyPa
     assert desk.types().count("order.filled") == 1
     with pytest.raises(StorageFailed, match="full"):
         desk.submit()
-    desk.tracker.cancel(held, desk.now)
+    desk.tracker.intents.cancel(held, desk.now)
     assert "cancel" in [call.kind for call in desk.step()]
 
 

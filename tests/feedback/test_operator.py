@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from feedback.desk import Desk, filled, snapshot, told
+from feedback.desk import Desk, filled, opened, snapshot, told
 from fillbook.brokers.live import BrokerRefused, Capabilities
 from fillbook.core.book import Book
 from fillbook.core.values import Side
@@ -47,13 +47,6 @@ class Rest:
 
     def __exit__(self, *_: object) -> None:
         self.log.close()
-
-
-def opened(desk: Desk, **more):
-    order = desk.submit(**more)
-    (call,) = [call for call in desk.step() if call.kind == "submit"]
-    desk.answer(call, told(order))
-    return order
 
 
 def lost(desk: Desk):
@@ -149,7 +142,7 @@ def test_a_call_is_looked_at_once_more_right_before_it_leaves(level: str, side: 
 def test_a_replacement_that_is_held_back_leaves_the_order_as_it_is():
     desk = Desk()
     order = opened(desk)
-    desk.tracker.replace(order, desk.now, order_qty=Decimal(20))
+    desk.tracker.intents.replace(order, desk.now, order_qty=Decimal(20))
     (call,) = desk.step()
     at(desk).halt(desk.now, **WHO)
 

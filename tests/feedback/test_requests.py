@@ -5,20 +5,13 @@ from decimal import Decimal
 import pytest
 from attrs import evolve
 
-from feedback.desk import ABLE, Desk, filled, snapshot, told
+from feedback.desk import ABLE, Desk, filled, opened, snapshot, told
 from fillbook.brokers.live import BrokerRefused
 from fillbook.core.policies import FillPolicy
 from fillbook.core.robot_events import HaltDeclared, HaltLifted
 from fillbook.core.values import ExecType, Side
-from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
+from fillbook.errors import OfflineRefused, TradingHalted
 from fillbook.feedback.settings import SECOND, Settings
-
-
-def opened(desk: Desk, **more):
-    order = desk.submit(**more)
-    (call,) = [call for call in desk.step() if call.kind == "submit"]
-    desk.answer(call, told(order))
-    return order
 
 
 def kinds(calls):
@@ -32,7 +25,7 @@ def test_a_cancel_is_durable_sent_and_answered():
     desk = Desk()
     order = opened(desk)
 
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     assert desk.types()[-1] == "order.cancel_requested"
     (call,) = desk.step()
     assert call.kind == "cancel"
@@ -47,7 +40,7 @@ def test_a_cancel_is_durable_sent_and_answered():
 def test_a_cancel_that_is_refused_is_not_sent_again():
     desk = Desk()
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     (call,) = desk.step()
 
     desk.fail(call, BrokerRefused("TOO_LATE_TO_CANCEL", "too late"))
@@ -60,7 +53,7 @@ def test_a_cancel_that_is_refused_is_not_sent_again():
 def test_a_cancel_that_was_not_heard_is_asked_for_again_under_a_new_id():
     desk = Desk()
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     (call,) = desk.step()
     desk.fail(call)
 
@@ -77,7 +70,7 @@ def test_a_cancel_that_was_not_heard_is_asked_for_again_under_a_new_id():
 def test_a_cancel_that_was_heard_though_its_call_failed_is_not_sent_again():
     desk = Desk()
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     (call,) = desk.step()
     desk.fail(call)
     desk.hear(told(order, "CANCELED", exec_type=ExecType.CANCELED,
@@ -98,7 +91,7 @@ def test_a_cancel_is_queued_while_the_line_is_down_and_survives_a_crash(tmp_path
     assert not desk.tracker.line.is_up
     with pytest.raises(OfflineRefused):
         desk.submit()
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     desk.crash()
     desk.tracker.start(desk.now)
     book = desk.tracker.book
@@ -115,31 +108,11 @@ def test_a_cancel_is_queued_while_the_line_is_down_and_survives_a_crash(tmp_path
     assert cancels[0].order.first_client_order_id == order_id
 
 
-def test_a_closed_order_cannot_be_canceled():
-    desk = Desk()
-    order = opened(desk)
-    desk.hear(filled(order, "T1", "10", "10"))
-
-    with pytest.raises(BadRequest, match="FILLED"):
-        desk.tracker.cancel(order, desk.now)
-
-
-def test_cancel_all_takes_one_instrument_or_everything():
-    desk = Desk()
-    mine = [opened(desk), opened(desk, instrument_id="GAZP"), opened(desk)]
-
-    assert desk.tracker.cancel_all(desk.now, "SBER") == 2
-    assert desk.tracker.cancel_all(desk.now) == 3 - 2 + 2
-    calls = [call for call in desk.step() if call.kind == "cancel"]
-
-    assert sorted(call.stream for call in calls) == [order.stream for order in mine]
-
-
 def test_a_cancel_does_not_overtake_the_order_it_cancels():
     """The broker would not know the order yet, say so, and take the order a moment later."""
     desk = Desk(evolve(ABLE, concurrency=1))
     order = desk.submit()
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
 
     (submit,) = desk.step()
     assert submit.kind == "submit"
@@ -153,7 +126,7 @@ def test_a_cancel_waits_until_the_order_has_a_name_and_no_longer():
     desk = Desk(evolve(ABLE, can_look_up=False))
     order = desk.submit()
     (submit,) = desk.step()
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     assert "cancel" not in kinds(desk.step(1))
 
     desk.answer(submit, told(order))
@@ -167,7 +140,7 @@ def test_that_the_broker_does_not_know_an_unknown_order_ends_no_cancel():
     order = desk.submit()
     (submit,) = desk.step()
     desk.fail(submit)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     (cancel,) = [call for call in desk.step() if call.kind == "cancel"]
     desk.fail(cancel, BrokerRefused("UNKNOWN_ORDER", "no such order"))
 
@@ -182,11 +155,11 @@ def test_a_cancel_may_be_asked_for_anew_as_soon_as_it_was_refused():
     """What was refused is over; that the order was not looked at since changes nothing."""
     desk = Desk()
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     (call,) = desk.step()
     desk.fail(call, BrokerRefused("OTHER", "busy, try again"))
 
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
 
     assert "cancel" in kinds(desk.step())
 
@@ -195,7 +168,7 @@ def test_polls_that_tell_of_an_order_do_not_put_off_its_cancel(tmp_path):
     """A cancel that did not leave before a crash is sent, however often the order is heard of."""
     desk = Desk(settings=Settings(poll_ns=SECOND), path=str(tmp_path / "a.ledger"))
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     desk.crash()
     desk.tracker.start(desk.now)
 
@@ -210,7 +183,7 @@ def test_polls_that_tell_of_an_order_do_not_put_off_its_cancel(tmp_path):
 def test_a_cancel_that_was_given_up_may_be_asked_for_anew():
     desk = Desk()
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
 
     def answer(call):
         if call.kind == "cancel":
@@ -221,7 +194,7 @@ def test_a_cancel_that_was_given_up_may_be_asked_for_anew():
 
     seen = desk.pass_time(600, answer)
     assert kinds(seen).count("cancel") == 5
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
 
     assert "cancel" in kinds(desk.step())
 
@@ -233,7 +206,7 @@ def test_a_replacement_is_real_only_when_accepted():
     desk = Desk()
     order = opened(desk)
 
-    desk.tracker.replace(order, desk.now, limit_px=Decimal(99))
+    desk.tracker.intents.replace(order, desk.now, limit_px=Decimal(99))
     (call,) = desk.step()
     assert order.limit_px == Decimal(100)
     request_id = call.command.client_order_id
@@ -242,7 +215,7 @@ def test_a_replacement_is_real_only_when_accepted():
                            limit_px=Decimal(99)))  # fmt: skip
 
     assert order.limit_px == Decimal(99)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     (cancel,) = desk.step()
     assert cancel.command.orig_client_order_id == request_id
     assert cancel.order.client_order_id == request_id
@@ -252,7 +225,7 @@ def test_a_replacement_is_real_only_when_accepted():
 def test_a_replacement_whose_answer_was_lost_is_settled_by_what_the_order_is(px, answer):
     desk = Desk()
     order = opened(desk)
-    desk.tracker.replace(order, desk.now, limit_px=Decimal(99))
+    desk.tracker.intents.replace(order, desk.now, limit_px=Decimal(99))
     (call,) = desk.step()
     desk.fail(call)
 
@@ -270,7 +243,7 @@ def test_a_cancel_before_a_crash_is_sent_again_however_often_the_account_is_poll
     settings = Settings(poll_ns=SECOND)
     desk = Desk(path=str(tmp_path / "a.ledger"), settings=settings)
     order_id = opened(desk).client_order_id
-    desk.tracker.cancel(desk.tracker.book.find_order(order_id, None), desk.now)
+    desk.tracker.intents.cancel(desk.tracker.book.find_order(order_id, None), desk.now)
     desk.crash()
     desk.tracker.start(desk.now)
 
@@ -286,7 +259,7 @@ def test_a_question_names_the_replacement_that_was_not_answered():
     """The broker may know the order by that id already; its answer is about our order."""
     desk = Desk()
     order = opened(desk)
-    desk.tracker.replace(order, desk.now, limit_px=Decimal(99))
+    desk.tracker.intents.replace(order, desk.now, limit_px=Decimal(99))
     (call,) = desk.step()
     desk.fail(call)
     question = desk.one("look_up", 5)
@@ -396,7 +369,7 @@ def test_a_halt_names_who_when_and_why_and_lets_cancels_through(tmp_path):
         desk.submit()
     for word in ("everything", "olga", "odd", "2026-01-0", "resume"):
         assert word in str(caught.value)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
     assert "cancel" in kinds(desk.step())
 
     desk.crash()
@@ -512,7 +485,7 @@ def test_a_gap_waits_for_the_true_fill_and_is_closed_by_inference():
 def test_cancels_that_are_never_heard_halt_their_instrument():
     desk = Desk()
     order = opened(desk)
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
 
     def answer(call):
         if call.kind == "cancel":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from feedback.desk import Desk, filled, snapshot, told
+from feedback.desk import Desk, filled, opened, snapshot
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.values import Side
 from fillbook.errors import StorageFailed
@@ -35,13 +35,6 @@ class FullDisk:
                 raise StorageFailed("x.ledger", "the disk is full")
 
 
-def opened(desk: Desk, **more: Any):
-    order = desk.submit(**more)
-    (call,) = [call for call in desk.step() if call.kind == "submit"]
-    desk.answer(call, told(order))
-    return order
-
-
 def test_what_was_decided_when_the_disk_was_found_full_is_recorded():
     """The book was folded anew meanwhile; what was decided is about an order as it is there."""
     desk = Desk()
@@ -64,7 +57,7 @@ def test_on_a_full_disk_orders_can_still_be_canceled():
     order = opened(desk)
     FullDisk(desk)
 
-    desk.tracker.cancel(order, desk.now)
+    desk.tracker.intents.cancel(order, desk.now)
 
     assert [call.kind for call in desk.step()] == ["cancel"]
     assert desk.types()[-1] == "order.cancel_requested"
@@ -78,7 +71,7 @@ def test_a_cancel_that_could_not_be_recorded_may_be_asked_for_anew():
         order = desk.tracker.book.find_order(order_id, None)
         assert order is not None
         with pytest.raises(StorageFailed) if disk.is_broken else nullcontext():
-            desk.tracker.cancel(order, desk.now)
+            desk.tracker.intents.cancel(order, desk.now)
 
     assert [call.kind for call in desk.step()] == ["cancel"]
 
@@ -114,7 +107,7 @@ def test_on_a_full_disk_what_was_queued_waits_and_the_line_comes_back():
         client_order_id="Q1", instrument_id="GAZP", side=Side.BUY, order_type="LIMIT",
         order_qty=Decimal(1), limit_px=Decimal(1), ts_event=desk.now,
     )  # fmt: skip
-    desk.tracker.submit(command, desk.now)
+    desk.tracker.intents.submit(command, desk.now)
     disk = FullDisk(desk)
     disk._is_found = True
 

@@ -11,7 +11,7 @@ from fillbook.brokers.live import BrokerRefused, NotSent
 from fillbook.brokers.port import Message
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.values import ExecType, Side
-from fillbook.errors import BadRequest, OfflineRefused, TradingHalted
+from fillbook.errors import OfflineRefused, TradingHalted
 from fillbook.feedback.schedule import Call
 from fillbook.feedback.settings import SECOND, Settings
 
@@ -211,33 +211,6 @@ def test_an_order_that_never_arrived_and_shows_up_after_all_is_open_again():
     assert order.order_status == "PARTIALLY_FILLED"
 
 
-def test_a_second_order_under_the_same_id_is_refused_here():
-    desk = Desk()
-    order = desk.submit()
-
-    with pytest.raises(BadRequest, match="used before"):
-        desk.submit(client_order_id=order.client_order_id)
-
-    assert desk.types().count("order.submitted") == 1
-
-
-def test_a_second_order_under_the_id_of_one_that_waits_is_refused_here():
-    """It would take the first one's place, which nobody would hear of again."""
-    desk = Desk(settings=Settings(offline="QUEUE"))
-    desk.submit()
-    desk.pass_time(30, desk.fail)
-    command = SubmitOrder(
-        client_order_id="Q1", instrument_id="SBER", side=Side.BUY, order_type="MARKET",
-        order_qty=Decimal(1), ts_event=desk.now,
-    )  # fmt: skip
-    desk.tracker.submit(command, desk.now)
-
-    with pytest.raises(BadRequest, match="used before"):
-        desk.tracker.submit(evolve(command, order_qty=Decimal(2)), desk.now)
-
-    assert desk.tracker.book.control.queued["Q1"].order_qty == 1
-
-
 def test_what_is_queued_waits_on_while_the_robot_stops():
     desk = Desk(settings=Settings(offline="QUEUE", queue_ns=3600 * SECOND))
     desk.submit()
@@ -246,7 +219,7 @@ def test_what_is_queued_waits_on_while_the_robot_stops():
         client_order_id="Q1", instrument_id="SBER", side=Side.BUY, order_type="MARKET",
         order_qty=Decimal(1), ts_event=desk.now,
     )  # fmt: skip
-    desk.tracker.submit(command, desk.now)
+    desk.tracker.intents.submit(command, desk.now)
     desk.tracker.stop_taking()
 
     seen = desk.pass_time(60)
@@ -476,7 +449,7 @@ def test_a_queued_order_is_sent_when_the_line_is_back():
     assert not desk.tracker.line.is_up
 
     command = evolve_command(desk)
-    assert desk.tracker.submit(command, desk.now) is None
+    assert desk.tracker.intents.submit(command, desk.now) is None
     assert desk.types()[-1] == "queue.added"
     seen = desk.pass_time(50)
 
@@ -491,7 +464,7 @@ def test_a_queued_order_expires_and_never_leaves(tmp_path):
     (call,) = desk.step()
     desk.answer(call, told(order))
     desk.pass_time(100, desk.fail)
-    desk.tracker.submit(evolve_command(desk), desk.now)
+    desk.tracker.intents.submit(evolve_command(desk), desk.now)
     desk.crash()
     assert list(desk.tracker.book.control.queued)
 

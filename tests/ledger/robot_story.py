@@ -135,17 +135,19 @@ class _Player:
         (message,) = _messages([{"kind": "order", **order}])
         assert isinstance(message.content, SubmitOrder)
         try:
-            self.tracker.submit(evolve(message.content, partial_fills=partial_fills), self.now)
+            self.tracker.intents.submit(
+                evolve(message.content, partial_fills=partial_fills), self.now
+            )
         except RequestRefused:
             assert not self.tracker.schedule.is_open or self.tracker.book.control.halts
 
     def cancel(self, order: str) -> None:
-        if not self.tracker.cancel_queued(order, self.now):
-            self.tracker.cancel(self._order(order), self.now)
+        if not self.tracker.intents.cancel_queued(order, self.now):
+            self.tracker.intents.cancel(self._order(order), self.now)
 
     def replace(self, order: str, **terms: str) -> None:
         amounts = {key: Decimal(value) for key, value in terms.items()}
-        self.tracker.replace(self._order(order), self.now, **amounts)
+        self.tracker.intents.replace(self._order(order), self.now, **amounts)
 
     def answer(self, call: str, rows: list[dict[str, Any]]) -> None:
         for row in rows:

@@ -228,10 +228,10 @@ class _Broker:
         house.tracker.answered(call, [Message(0, "report", told(order), b"{}")], house.now)
         if flight == "unanswered cancel":
             self._silent = {"cancel", "look_up", "open_orders"}
-            house.tracker.cancel(order, house.now)
+            house.tracker.intents.cancel(order, house.now)
         elif flight == "unanswered replace":
             self._silent = {"replace", "look_up", "open_orders"}
-            house.tracker.replace(order, house.now, limit_px=Decimal(91))
+            house.tracker.intents.replace(order, house.now, limit_px=Decimal(91))
         elif flight == "fill told while it is read":
             self._fill_later(order)
         else:

@@ -107,7 +107,7 @@ def test_restoring_in_the_same_situation_ends_at_the_target_with_one_order():
     robot = ComparingRobot(day, wishes, MEMORY, "robot")
     robot.begin()
     robot.live_until(OPENS_NS + 10 * SECOND)
-    robot.tracker.submit(
+    robot.tracker.intents.submit(
         SubmitOrder(
             client_order_id=robot.tracker.make_id(), instrument_id=NAME, side=Side.BUY,
             order_type="MARKET", order_qty=Decimal(10), ts_event=robot.now,

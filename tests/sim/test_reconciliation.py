@@ -178,7 +178,7 @@ def buy(robot: ComparingRobot, qty: int) -> None:
         client_order_id=robot.tracker.make_id(), instrument_id="CRM6", side=Side.BUY,
         order_type="MARKET", order_qty=Decimal(qty), ts_event=robot.now,
     )  # fmt: skip
-    robot.tracker.submit(command, robot.now)
+    robot.tracker.intents.submit(command, robot.now)
 
 
 def adoptions(robot: ComparingRobot) -> list[PositionAdopted]:

@@ -7,11 +7,12 @@ from fillbook.core.book import Book
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.control import reduces
 from fillbook.core.exact import EXACT
+from fillbook.core.orders import Order
 from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import Side
 from fillbook.errors import TradingHalted
 
-__all__ = ["refuse_if_halted"]
+__all__ = ["refuse_if_halted", "refuse_larger_if_halted"]
 
 
 def refuse_if_halted(book: Book, command: SubmitOrder) -> None:
@@ -22,6 +23,20 @@ def refuse_if_halted(book: Book, command: SubmitOrder) -> None:
     raise TradingHalted(
         halt.level, halt.instrument_id or "everything", halt.by, _when(halt), halt.reason
     )
+
+
+def refuse_larger_if_halted(book: Book, order: Order, order_qty: Decimal | None) -> None:
+    """Raise `TradingHalted` where a halt forbids a replacement that makes *order* of *order_qty*.
+
+    Allowed is what names a quantity, and no more than the order has.
+    """
+    halt = book.control.halt_of(order.instrument_id)
+    if halt is not None and (order_qty is None or order_qty > (order.standing.order_qty or 0)):
+        raise_for = SubmitOrder(
+            client_order_id="", instrument_id=order.instrument_id, side=order.side,
+            order_type=order.order_type or "LIMIT", account_id=order.account_id,
+        )  # fmt: skip
+        refuse_if_halted(book, raise_for)
 
 
 def _when(halt: HaltDeclared) -> str:

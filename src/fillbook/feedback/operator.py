@@ -142,7 +142,7 @@ class Operator:
 
     def _cancel(self, order: Order, now: int) -> None:
         if self._tracker is not None:
-            self._tracker.cancel(order, now)
+            self._tracker.intents.cancel(order, now)
             return
         if any(request.kind == "CANCEL" for _, request in unanswered_requests(order)):
             return  # the robot asks for it again by itself

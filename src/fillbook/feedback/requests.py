@@ -31,7 +31,7 @@ _MOST_CANCELS = 5
 
 
 class Requests:
-    """The intents of one robot."""
+    """What one robot asks of its broker, and what becomes of it."""
 
     def __init__(self, work: Work, safeguards: Safeguards) -> None:
         self._work = work
@@ -319,6 +319,12 @@ class Requests:
                 partial_fills=command.partial_fills,
             )
         )
+
+    def expire_queued(self, now: int) -> None:
+        """Drop what has waited for the line for too long."""
+        for client_order_id, queued in list(self._work.book.control.queued.items()):
+            if queued.valid_until <= now:
+                self.drop_queued(client_order_id, "EXPIRED", "the line was down for too long", now)
 
     def drop_queued(self, client_order_id: str, reason: str, text: str | None, now: int) -> None:
         """Record that a queued order will not be sent."""

@@ -12,20 +12,17 @@ simulation.  Its promises:
 
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
-from typing import Any
 
 from fillbook.brokers.live import BrokerRefused, Capabilities
 from fillbook.brokers.port import Message
 from fillbook.core.book import Book
-from fillbook.core.commands import SubmitOrder
 from fillbook.core.decide import decide_overdue
 from fillbook.core.events import Event, FillInferred, OrderAccepted, OrderFilled, OrderRejected
 from fillbook.core.orders import Order
 from fillbook.core.robot_events import FeedbackCounted, RobotStarted, RobotStopped
 from fillbook.core.values import Source
-from fillbook.errors import BadRequest, OfflineRefused, RobotClosed, StorageFailed
 from fillbook.feedback.early import Early
-from fillbook.feedback.gate import refuse_if_halted
+from fillbook.feedback.intents import Intents
 from fillbook.feedback.keeper import Keeper
 from fillbook.feedback.line import Line
 from fillbook.feedback.questions import Questions
@@ -49,7 +46,8 @@ class Tracker:
     """The feedback loop of one robot.
 
     Attributes:
-        requests: What the robot wants, and what becomes of it.
+        intents: What the robot wants: taken, or refused.
+        requests: What was taken, and what becomes of it.
         questions: What is asked, and what the answers tell.
         recovery: Whether trading goes on.
         safeguards: The rules that halt it.
@@ -68,6 +66,7 @@ class Tracker:
         self._work.look_at = self._look_at
         self.safeguards = Safeguards(self._work)
         self.requests = Requests(self._work, self.safeguards)
+        self.intents = Intents(self._work, self.requests)
         self.questions = Questions(self._work, self.requests)
         self.recovery = Recovery(self._work, self.questions, self.requests, self.safeguards)
         self.early = Early(self._work)
@@ -199,106 +198,6 @@ class Tracker:
             is_unanswered(order) + len(unanswered_requests(order))
             for order in self._work.book.open_orders()
         )
-
-    # ---- what the robot wants
-
-    def submit(self, command: SubmitOrder, now: int) -> Order | None:
-        """Record *command* and have it sent; None where it is queued until the line is back.
-
-        Raises a `RequestRefused` and records nothing where it may not be sent, `StorageFailed`
-        where it cannot be made durable.
-        """
-        work = self._work
-        self._may_want()
-        refuse_if_halted(work.book, command)
-        is_queued = command.client_order_id in work.book.control.queued
-        if is_queued or work.book.find_order(command.client_order_id, None) is not None:
-            raise BadRequest(f"client_order_id {command.client_order_id!r} was used before")
-        if work.schedule.is_open:
-            return self.requests.send(command, now)
-        if work.settings.offline != "QUEUE":
-            raise OfflineRefused(self.why_offline())
-        self.requests.queue(command, now)
-        return None
-
-    def cancel(self, order: Order, now: int) -> None:
-        """Have what is left of *order* canceled; asked for until it is known to be over.
-
-        Allowed under every halt and while the line is down.  Raises `BadRequest` where nothing of
-        the order is open.
-        """
-        work = self._work
-        if work.is_stopping:
-            raise RobotClosed
-        if order.standing.is_over():
-            raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
-        if order.client_order_id is None:  # a request of ours would have nothing to refer to
-            raise BadRequest(
-                f"order {order.venue_order_id} is somebody else's and has no client order id: "
-                "cancel it at the broker"
-            )
-        watch = work.watch(order, now)
-        if not self.requests.is_cancel_asked(order, watch):
-            watch.cancel_count = 0
-            self.requests.ask_cancel(order, watch, now)
-
-    def cancel_queued(self, client_order_id: str, now: int) -> bool:
-        """Take an order out of the queue; False where it is not there."""
-        if client_order_id not in self._work.book.control.queued:
-            return False
-        self.requests.drop_queued(client_order_id, "CANCELED", None, now)
-        return True
-
-    def replace(self, order: Order, now: int, **terms: Any) -> None:
-        """Ask for other terms of *order*: `order_qty`, `limit_px`, `stop_px`; see `submit`."""
-        work = self._work
-        self._may_want()
-        if not work.capabilities.can_replace:
-            raise BadRequest(f"{work.capabilities.name} cannot replace orders")
-        if not work.schedule.is_open:
-            raise OfflineRefused(self.why_offline())
-        if order.standing.is_over():
-            raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
-        self.refuse_larger_if_halted(order, terms)
-        self.requests.replace(order, now, **terms)
-
-    def refuse_larger_if_halted(self, order: Order, terms: dict[str, Any]) -> None:
-        """Raise `TradingHalted` where a halt forbids other *terms* of *order*."""
-        work = self._work
-        halt = work.book.control.halt_of(order.instrument_id)
-        qty = terms.get("order_qty")
-        if halt is not None and (qty is None or qty > (order.standing.order_qty or 0)):
-            raise_for = SubmitOrder(
-                client_order_id="", instrument_id=order.instrument_id, side=order.side,
-                order_type=order.order_type or "LIMIT", account_id=order.account_id,
-            )  # fmt: skip
-            refuse_if_halted(work.book, raise_for)
-
-    def cancel_all(self, now: int, instrument_id: str | None = None) -> int:
-        """Cancel every open order, or those of one instrument; return how many."""
-        work = self._work
-        count = 0
-        for order in list(work.book.open_orders()):
-            is_meant = instrument_id in (None, order.instrument_id)
-            if is_meant and order.client_order_id is not None and not order.standing.is_over():
-                self.cancel(order, now)
-                count += 1
-        for client_order_id, queued in list(work.book.control.queued.items()):
-            if instrument_id in (None, queued.instrument_id):
-                count += self.cancel_queued(client_order_id, now)
-        return count
-
-    def why_offline(self) -> str:
-        """Return why nothing new is sent, in words."""
-        work = self._work
-        if not work.line.is_up:
-            return f"{work.capabilities.name} cannot be reached ({work.line.problem})"
-        if not work.task.is_ready:
-            agreement = work.book.agreements.of([work.settings.account_id])
-            why = agreement.why_open(work.line.since_ns)
-            text = f"book and {work.capabilities.name} are still being compared"
-            return text if why is None else f"{text} ({why})"
-        return f"{work.capabilities.name} is still being asked what became of earlier orders"
 
     # ---- what comes in
 
@@ -465,13 +364,6 @@ class Tracker:
         if order.partial_fills is not None and self.is_started:
             self.requests.act_on_rest(order, now)
 
-    def _may_want(self) -> None:
-        work = self._work
-        if work.is_stopping:
-            raise RobotClosed
-        if work.keeper.storage_problem is not None:
-            raise StorageFailed("the ledger", work.keeper.storage_problem)
-
     def _tend(self, now: int) -> None:
         """Do what the passing of time alone asks for."""
         work = self._work
@@ -484,11 +376,7 @@ class Tracker:
             if order.partial_fills is not None:
                 self.requests.act_on_rest(order, now)
             self.safeguards.halt_if_unknown(order, now)
-        for client_order_id, queued in list(work.book.control.queued.items()):
-            if queued.valid_until <= now:
-                self.requests.drop_queued(
-                    client_order_id, "EXPIRED", "the line was down for too long", now
-                )
+        self.requests.expire_queued(now)
         self.safeguards.halt_if_silent(now)
 
     def _count(self, now: int) -> None:
