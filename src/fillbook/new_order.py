@@ -33,7 +33,7 @@ class NewOrder:
         limit_px, stop_px: Quote per base unit; those that the type needs, and no other.
         time_in_force: `DAY`, `GTC`, `IOC`, `FOK`, or `GTD` with `expire_time` (ns since 1970, UTC).
         account_id, partial_fills: None takes those of the robot's settings; see `PartialFills`.
-        client_order_id: Its id; None has one made in the form that the broker takes.
+        client_order_id: Its id, in the form that the broker takes; None has one made.
     """
 
     instrument_id: str

@@ -151,6 +151,40 @@ def test_a_request_of_ours_changes_no_status():
 
 
 @pytest.mark.parametrize(
+    ("answer", "request_", "kind"),
+    [
+        (told(_S.CANCELED, client_order_id="C-1", orig_client_order_id="R-1"),
+         a_cancel("C-1"), "CANCEL"),
+        (a_refusal("C-1", orig_client_order_id="R-1"), a_cancel("C-1"), "CANCEL"),
+        (a_refusal("C-1", orig_client_order_id="R-1"), a_replace("C-1", "12"), "REPLACE"),
+        (a_report(_E.REPLACED, client_order_id="C-1", orig_client_order_id="R-1", order_qty="12"),
+         a_replace("C-1", "12"), "REPLACE"),
+    ],
+    ids=["canceled", "cancel refused", "replacement refused", "replaced"],
+)  # fmt: skip
+def test_a_request_met_in_its_answer_first_is_recorded_and_stays_answered(
+    answer: Any, request_: Any, kind: str
+):
+    """Two logs of one day, put together by their times, cross at the millisecond."""
+    desk = after(NEW, answer)
+    before = status_of(desk)
+
+    said = desk.say(request_)
+
+    assert (said.outcome, len(said.events)) == ("RECORDED", 1)
+    assert status_of(desk) is before
+    known = desk.order().requests["C-1"]
+    assert (known.kind, known.orig_client_order_id, known.is_answered) == (kind, "R-1", True)
+    assert desk.say(request_).outcome == "DUPLICATE"
+
+
+def test_a_cancel_under_the_id_of_an_accepted_replacement_is_disputed():
+    desk = after(NEW)
+    desk.say(a_report(_E.REPLACED, client_order_id="C-1", orig_client_order_id="R-1"))
+    assert desk.say(a_cancel("C-1")).outcome == "DISPUTED"
+
+
+@pytest.mark.parametrize(
     ("said", "status"),
     [
         ((), _S.PENDING_CANCEL),

@@ -24,7 +24,7 @@ from attrs import frozen
 
 from fillbook.errors import BadValue
 
-__all__ = ["FORMS", "HEAD_BYTES", "RUN_BITS", "ClientId", "client_order_id", "parse"]
+__all__ = ["FORMS", "HEAD_BYTES", "RUN_BITS", "ClientId", "client_order_id", "is_of_form", "parse"]
 
 RUN_BITS = 32
 HEAD_BYTES = 3
@@ -41,6 +41,14 @@ _INTEGER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _SHORT = re.compile(r"([0-9a-z]{7})([0-9a-z]{5})", re.ASCII)
 _VARIANT = 0b10 << 62
 
+_TAKEN = {
+    "TEXT": re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII),
+    "UUID": re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII),
+    "INTEGER": re.compile(r"[0-9]{1,18}", re.ASCII),
+    "SHORT": re.compile(r"[A-Za-z0-9_-]{1,12}", re.ASCII),
+}
+"""What a broker that takes ids of a form takes, ours and those that a robot's author makes."""
+
 
 @frozen
 class ClientId:
@@ -55,6 +63,11 @@ class ClientId:
     run: int
     seq: int
     head: bytes
+
+
+def is_of_form(form: str, text: str) -> bool:
+    """Tell whether a broker that takes ids of *form* takes *text*, whole and unchanged."""
+    return _TAKEN[form].fullmatch(text) is not None
 
 
 def client_order_id(form: str, run: int, seq: int, head: bytes) -> str:

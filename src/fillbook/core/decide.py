@@ -338,7 +338,8 @@ def decide_request(
 ) -> tuple[OrderEvent, ...]:
     """Return our request for a cancel or replacement as an event; it changes no status.
 
-    *is_taken* tells that the request's id belongs to another order: that is disputed.
+    *is_taken* tells that the request's id belongs to another order: that is disputed.  A request
+    that was met in its answer first is recorded too; it stays answered.
     """
     draft = Draft(order, None, AT_ONCE, source)
     draft.ts_event = command.ts_event
@@ -351,7 +352,9 @@ def decide_request(
     asked = (None, None, None)
     if isinstance(command, ReplaceOrder):
         asked = (command.order_qty, command.limit_px, command.stop_px)  # type: ignore[assignment]
-    if known is not None:
+    # Of one met in its answer it is unknown what it names, and its kind: CANCEL is a guess then.
+    is_met = known is not None and known.orig_client_order_id is None
+    if known is not None and not (is_met and known.kind in (kind, "CANCEL")):
         held = (known.order_qty, known.limit_px, known.stop_px)
         same = known.orig_client_order_id == command.orig_client_order_id and held == asked
         if not (same and known.kind == kind):

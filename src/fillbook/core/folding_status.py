@@ -94,9 +94,11 @@ def _take_prices(order: Order, event: OrderReplaced | OrderRestated | OrderUpdat
 def _requested(order: Order, event: OrderCancelRequested | OrderReplaceRequested) -> None:
     assert event.request_id is not None
     replace = isinstance(event, OrderReplaceRequested)
+    met = order.requests.get(event.request_id)
     order.requests[event.request_id] = Request(
         kind="REPLACE" if replace else "CANCEL",
         orig_client_order_id=event.orig_client_order_id,
+        is_answered=met is not None and met.is_answered,
         order_qty=event.asked_qty if isinstance(event, OrderReplaceRequested) else None,
         limit_px=event.limit_px if isinstance(event, OrderReplaceRequested) else None,
         stop_px=event.stop_px if isinstance(event, OrderReplaceRequested) else None,

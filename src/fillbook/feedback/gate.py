@@ -12,7 +12,7 @@ from fillbook.core.robot_events import HaltDeclared
 from fillbook.core.values import Side
 from fillbook.errors import TradingHalted
 
-__all__ = ["refuse_if_halted", "refuse_larger_if_halted"]
+__all__ = ["refuse_if_halted", "refuse_replace_if_halted"]
 
 
 def refuse_if_halted(book: Book, command: SubmitOrder) -> None:
@@ -25,13 +25,14 @@ def refuse_if_halted(book: Book, command: SubmitOrder) -> None:
     )
 
 
-def refuse_larger_if_halted(book: Book, order: Order, order_qty: Decimal | None) -> None:
+def refuse_replace_if_halted(book: Book, order: Order, order_qty: Decimal | None) -> None:
     """Raise `TradingHalted` where a halt forbids a replacement that makes *order* of *order_qty*.
 
-    Allowed is what names a quantity, and no more than the order has.
+    Allowed is what names a quantity, and less than the order has: the same at another price may
+    trade where the order did not.
     """
     halt = book.control.halt_of(order.instrument_id)
-    if halt is not None and (order_qty is None or order_qty > (order.standing.order_qty or 0)):
+    if halt is not None and (order_qty is None or order_qty >= (order.standing.order_qty or 0)):
         raise_for = SubmitOrder(
             client_order_id="", instrument_id=order.instrument_id, side=order.side,
             order_type=order.order_type or "LIMIT", account_id=order.account_id,

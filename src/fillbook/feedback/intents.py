@@ -7,10 +7,11 @@ and follows what becomes of it; what policies and the recovery ask for goes ther
 
 from typing import Any
 
+from fillbook.core.client_ids import is_of_form
 from fillbook.core.commands import SubmitOrder
 from fillbook.core.orders import Order
 from fillbook.errors import BadRequest, OfflineRefused, RobotClosed, StorageFailed
-from fillbook.feedback.gate import refuse_if_halted, refuse_larger_if_halted
+from fillbook.feedback.gate import refuse_if_halted, refuse_replace_if_halted
 from fillbook.feedback.requests import Requests
 from fillbook.feedback.work import Work
 
@@ -32,6 +33,12 @@ class Intents:
         """
         work = self._work
         self._may_want()
+        form = work.capabilities.client_id_form
+        if not is_of_form(form, command.client_order_id):
+            raise BadRequest(
+                f"client_order_id {command.client_order_id!r} is not of the form {form}, which "
+                f"{work.capabilities.name} takes; leave it out, and one is made"
+            )
         refuse_if_halted(work.book, command)
         is_queued = command.client_order_id in work.book.control.queued
         if is_queued or work.book.find_order(command.client_order_id, None) is not None:
@@ -95,7 +102,7 @@ class Intents:
             raise OfflineRefused(self._why_offline())
         if order.standing.is_over():
             raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
-        refuse_larger_if_halted(work.book, order, terms.get("order_qty"))
+        refuse_replace_if_halted(work.book, order, terms.get("order_qty"))
         self._requests.replace(order, now, **terms)
 
     def _may_want(self) -> None:

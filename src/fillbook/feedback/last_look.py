@@ -7,7 +7,7 @@ rate limit, a hung process, a suspended machine.  A halt that came in between mu
 from fillbook.core.commands import ReplaceOrder, SubmitOrder
 from fillbook.core.robot_events import HaltDeclared
 from fillbook.errors import TradingHalted
-from fillbook.feedback.gate import refuse_if_halted, refuse_larger_if_halted
+from fillbook.feedback.gate import refuse_if_halted, refuse_replace_if_halted
 from fillbook.feedback.halt_file import HaltFile, HaltRequest
 from fillbook.feedback.keeper import Keeper
 from fillbook.feedback.schedule import Call
@@ -55,7 +55,7 @@ class LastLook:
                 refuse_if_halted(self._tracker.book, command)
             elif isinstance(command, ReplaceOrder) and call.stream is not None:
                 order = self._tracker.book.order(call.stream)
-                refuse_larger_if_halted(self._tracker.book, order, command.order_qty)
+                refuse_replace_if_halted(self._tracker.book, order, command.order_qty)
         except TradingHalted as exc:
             return str(exc)
         return None
