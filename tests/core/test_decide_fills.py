@@ -175,9 +175,63 @@ def test_an_unknown_price_stays_unknown():
     assert desk.position().position_qty == 4
 
 
+def test_a_price_that_is_told_later_is_learned_once():
+    desk = a_desk(a_snapshot(_S.PARTIALLY_FILLED, cum_qty="4"))
+    priced = a_snapshot(_S.PARTIALLY_FILLED, cum_qty="4", avg_px="99")
+    assert new_types(desk, priced) == ["inferred_fill_released"]
+    assert figures(desk) == ("PARTIALLY_FILLED", "4", "99")
+    (view,) = [desk.position()]
+    assert (view.position_qty, view.avg_px, view.realized_pnl_gross) == (4, 99, 0)
+    assert new_types(desk, priced) == []
+    assert new_types(desk, a_fill("T-1", "4", "99")) == ["filled"]
+    assert figures(desk) == ("PARTIALLY_FILLED", "4", "99")
+
+
+def test_the_average_of_the_whole_prices_what_had_no_price():
+    """The trade tells 2 of the 4, so 4 of the 6 have no price: (6 x 101 - 2 x 105) / 4."""
+    desk = a_desk(a_snapshot(_S.PARTIALLY_FILLED, cum_qty="4"), a_fill("T-1", "2", "105"))
+    desk.say(a_snapshot(_S.PARTIALLY_FILLED, cum_qty="6", avg_px="101"))
+    assert figures(desk) == ("PARTIALLY_FILLED", "6", "101")
+    assert [str(fill.px) for fill in desk.order().fills.values()] == ["99", "105", "99"]
+
+
+def test_a_later_total_with_its_average_prices_all_of_it():
+    desk = a_desk(a_snapshot(_S.PARTIALLY_FILLED, cum_qty="4"))
+    desk.say(a_snapshot(_S.FILLED, cum_qty="10", avg_px="99"))
+    assert figures(desk) == ("FILLED", "10", "99")
+    assert desk.position().realized_pnl_gross == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "claim"),
+    [
+        ((a_snapshot(_S.PARTIALLY_FILLED, cum_qty="4"),), {"cum_qty": "3", "avg_px": "99"}),
+        ((a_fill("T-1", "4", None),), {"cum_qty": "4", "avg_px": "99"}),
+        ((a_snapshot(_S.PARTIALLY_FILLED, cum_qty="2"), a_fill("T-1", "2", None, cum_qty="4")),
+         {"cum_qty": "4", "avg_px": "99"}),
+    ],
+    ids=["another total", "a trade without price", "one of both"],
+)  # fmt: skip
+def test_an_average_that_could_mean_other_fills_prices_nothing(said: Any, claim: Any):
+    desk = a_desk(*said)
+    desk.say(a_snapshot(_S.PARTIALLY_FILLED, **claim))
+    assert figures(desk) == ("PARTIALLY_FILLED", "4", None)
+
+
+def test_a_gap_that_waited_prices_what_had_no_price():
+    policy = FillPolicy(wait_ns=10)
+    desk = a_desk(a_snapshot(_S.PARTIALLY_FILLED, ts_event=100, cum_qty="4"), policy=policy)
+    desk.wait_until(200)
+    assert figures(desk) == ("PARTIALLY_FILLED", "4", None)
+    desk.say(a_snapshot(_S.PARTIALLY_FILLED, ts_event=300, cum_qty="6", avg_px="99"))
+    desk.wait_until(400)
+    assert figures(desk) == ("PARTIALLY_FILLED", "6", "99")
+
+
 def test_a_filled_order_is_filled_for_what_it_asked():
     desk = a_desk(a_snapshot(_S.FILLED))
     assert figures(desk) == ("FILLED", "10", None)
+    assert figures(a_desk(a_snapshot(_S.FILLED, avg_px="99"))) == ("FILLED", "10", "99")
 
 
 def test_evidence_gives_an_inferred_fill_its_id():

@@ -9,7 +9,7 @@ is events or nothing.
 from fillbook.core.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from fillbook.core.deciding_amendments import amend_fill
 from fillbook.core.deciding_fills import book_trade
-from fillbook.core.deciding_inferred import close_gap, infer, settle_inferred
+from fillbook.core.deciding_inferred import close_gap, infer, price_inferred, settle_inferred
 from fillbook.core.deciding_status import (
     amend_terms,
     apply_status,
@@ -264,6 +264,7 @@ def decide_overdue(
     draft.ts_event = seen_ts
     infer(draft, gap, claimed, px, avg_px)
     settle_inferred(draft)
+    price_inferred(draft, claimed, avg_px)
     return tuple(draft.events)
 
 

@@ -113,7 +113,7 @@ def _traded_px(draft: Draft, report: OrderReport, qty: Decimal) -> Decimal | Non
         return report.last_px
     claimed = report.cum_qty
     if claimed is not None and EXACT.add(draft.cum_qty_at(report.ts_event), qty) == claimed:
-        px = px_from_average(draft, report, qty)
+        px = px_from_average(draft, claimed, report.avg_px, report.ts_event, qty)
         if px is not None:
             return px
     return report.last_px

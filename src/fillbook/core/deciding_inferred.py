@@ -26,6 +26,7 @@ __all__ = [
     "INFERRED_PREFIX",
     "close_gap",
     "infer",
+    "price_inferred",
     "px_from_average",
     "release_inferred",
     "replaced_by",
@@ -48,7 +49,7 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
 
     Emits one `FillInferred` where the policy waits for nothing, else one `GapSeen` for a claim
     higher than the last one seen; an `OrderDisputed` for a claim below what it must count, unless
-    its time explains that.
+    its time explains that; and what `price_inferred` emits.
     """
     claimed = report.cum_qty
     if claimed is None:
@@ -63,7 +64,8 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
     gap = EXACT.subtract(claimed, draft.counted_by(claimed, ts)[0])
     if gap > 0:
         if draft.policy.wait_ns == 0:
-            infer(draft, gap, claimed, px_from_average(draft, report, gap), report.avg_px)
+            px = px_from_average(draft, claimed, report.avg_px, ts, gap)
+            infer(draft, gap, claimed, px, report.avg_px)
         elif draft.order.gap is None or draft.order.gap[0] < claimed:
             draft.emit(
                 GapSeen, (Flag.GAP,), claimed_qty=claimed, claimed_avg_px=report.avg_px, gap_qty=gap
@@ -71,6 +73,7 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
     elif gap < 0 and not _is_explained(draft, report):
         draft.dispute("CUM_QTY_BELOW", f"cum_qty {plain(claimed)}",
                       f"cum_qty {plain(EXACT.subtract(claimed, gap))}")  # fmt: skip
+    price_inferred(draft, claimed, report.avg_px)
 
 
 def _is_explained(draft: Draft, report: OrderReport) -> bool:
@@ -129,24 +132,46 @@ def infer(
     )
 
 
-def px_from_average(draft: Draft, report: OrderReport, qty: Decimal) -> Decimal | None:
+def px_from_average(
+    draft: Draft, claimed: Decimal, avg_px: Decimal | None, ts: int | None, qty: Decimal
+) -> Decimal | None:
     """Return the price at which *qty* makes our average the venue's.
 
-        px = (cum_qty * avg_px - known notional) / qty
+        px = (claimed * avg_px - known notional) / qty
 
-    *qty* is in base units, > 0, the price in quote per base unit, rounded as `ROUNDED` does.  None
-    where the venue told no average or a price we hold is unknown.  Linear: AvgPx (tag 6) is taken
-    as the plain quantity-weighted mean.
+    *claimed* is the total that the venue told at *ts* (ns UTC) with its average, *qty* what of it
+    has no price yet; both base units, > 0.  The price is in quote per base unit, rounded as
+    `ROUNDED` does.  None where the venue told no average or a price we hold is unknown.  Linear:
+    AvgPx (tag 6) is taken as the plain quantity-weighted mean.
 
     Source: AvgPx (tag 6) and CumQty (tag 14), FIX 4.4 volume 4.
     """
-    if report.avg_px is None or report.cum_qty is None:
+    known = None if avg_px is None else draft.counted_by(claimed, ts)[1]
+    if avg_px is None or known is None:
         return None
-    known = draft.counted_by(report.cum_qty, report.ts_event)[1]
-    if known is None:
-        return None
-    total = EXACT.multiply(report.cum_qty, report.avg_px)
-    return ROUNDED.divide(EXACT.subtract(total, known), qty)
+    return ROUNDED.divide(EXACT.subtract(EXACT.multiply(claimed, avg_px), known), qty)
+
+
+def price_inferred(draft: Draft, claimed: Decimal, avg_px: Decimal | None) -> None:
+    """Price what was inferred without a price, where the venue's average tells it now.
+
+    It must count exactly what we hold, and nothing else may lack a price.  Emits one
+    `InferredFillReleased` that takes no quantity away and leaves the price; several such fills get
+    the same.
+    """
+    unpriced_qty = draft.now.unpriced_qty
+    if not unpriced_qty or avg_px is None or claimed != draft.now.cum_qty:
+        return
+    unpriced = [each for each in draft.inferred if each.px is None]
+    if sum((each.qty for each in unpriced), _ZERO) != unpriced_qty:
+        return
+    total = EXACT.multiply(claimed, avg_px)
+    px = ROUNDED.divide(EXACT.subtract(total, draft.now.notional), unpriced_qty)
+    parts = [
+        Replacement(fill_no=each.fill_no, qty=_ZERO, left_qty=each.qty, left_px=px)
+        for each in unpriced
+    ]
+    release_inferred(draft, parts)
 
 
 # ---- what takes the place of inferred quantity

@@ -26,7 +26,7 @@ class Replacement:
 
     Attributes:
         fill_no: The inferred fill.
-        qty: Replaced, base units, > 0.
+        qty: Replaced, base units; 0 where only the price of what is left was learned.
         left_qty: Still inferred after this, base units.
         left_px: Price of what is left; None where unknown.
     """
@@ -104,7 +104,7 @@ class FillInferred(OrderEvent):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class InferredFillReleased(OrderEvent):
-    """Later facts account for inferred quantity, or take it back, without a fill of their own."""
+    """Later facts account for inferred quantity, take it back or price it, without a fill."""
 
     type: ClassVar[str] = "order.inferred_fill_released"
 
