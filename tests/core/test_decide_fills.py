@@ -234,6 +234,24 @@ def test_a_filled_order_is_filled_for_what_it_asked():
     assert figures(a_desk(a_snapshot(_S.FILLED, avg_px="99"))) == ("FILLED", "10", "99")
 
 
+@pytest.mark.parametrize(
+    ("poll", "filled"),
+    [
+        ({"order_qty": "10", "leaves_qty": "4", "avg_px": "99"}, "6"),
+        ({"order_qty": "10", "leaves_qty": "10"}, "0"),
+        ({"leaves_qty": "4"}, "0"),
+        ({"order_qty": "10"}, "0"),
+        ({"order_qty": "10", "leaves_qty": "12"}, "0"),
+        ({"order_qty": "10", "leaves_qty": "4", "cum_qty": "5"}, "5"),
+        ({"order_qty": "10", "leaves_qty": "0", "order_status": _S.DONE_FOR_DAY}, "0"),
+    ],
+    ids=["both", "nothing yet", "no quantity", "no rest", "too much left", "a total", "resting"],
+)
+def test_a_poll_without_a_total_is_filled_for_what_is_not_left(poll: dict[str, Any], filled: str):
+    desk = a_desk(a_snapshot(poll.pop("order_status", _S.PARTIALLY_FILLED), **poll))
+    assert str(desk.order().standing.cum_qty) == filled
+
+
 def test_evidence_gives_an_inferred_fill_its_id():
     """A second run over the same messages must infer the same fill."""
     said = (a_fill("T-1", "2", "99"), a_snapshot(_S.PARTIALLY_FILLED, **CLAIM))

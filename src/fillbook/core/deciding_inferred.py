@@ -38,6 +38,7 @@ __all__ = [
 _ZERO = Decimal(0)
 INFERRED_PREFIX = "inferred-"
 """What the ids of inferred fills begin with; the log refuses a second fill under one."""
+_WORKING = {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED}
 _BEFORE_FILLS = {ExecType.NEW, ExecType.PENDING_NEW, ExecType.TRIGGERED}
 
 
@@ -51,13 +52,9 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
     higher than the last one seen; an `OrderDisputed` for a claim below what it must count, unless
     its time explains that; and what `price_inferred` emits.
     """
-    claimed = report.cum_qty
+    claimed = report.cum_qty if report.cum_qty is not None else _implied_qty(draft, report)
     if claimed is None:
-        if not (report.is_snapshot and report.order_status is OrderStatus.FILLED):
-            return
-        claimed = draft.now.order_qty  # a filled order is filled for what it asked for
-        if claimed is None:
-            return
+        return
     ts = report.ts_event
     if draft.is_late(ts) and claimed <= draft.now.cum_qty:
         return  # older than what we hold, and not more than it
@@ -74,6 +71,25 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
         draft.dispute("CUM_QTY_BELOW", f"cum_qty {plain(claimed)}",
                       f"cum_qty {plain(EXACT.subtract(claimed, gap))}")  # fmt: skip
     price_inferred(draft, claimed, report.avg_px)
+
+
+def _implied_qty(draft: Draft, report: OrderReport) -> Decimal | None:
+    """Return what a poll without a total says was filled, base units; None where it says nothing.
+
+    A filled order is filled for what it asked for.  One that works is filled for what is not left;
+    both figures must be the poll's own, ours may be those before a replacement it knows of.
+
+    Source: LeavesQty (tag 151) = OrderQty (38) - CumQty (14), FIX 4.4 volume 4.
+    """
+    if not report.is_snapshot:
+        return None
+    if report.order_status is OrderStatus.FILLED:
+        return draft.now.order_qty
+    if report.order_status not in _WORKING or report.order_qty is None:
+        return None
+    if report.leaves_qty is None or report.leaves_qty > report.order_qty:
+        return None
+    return EXACT.subtract(report.order_qty, report.leaves_qty)
 
 
 def _is_explained(draft: Draft, report: OrderReport) -> bool:
