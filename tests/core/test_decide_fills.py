@@ -55,11 +55,10 @@ def new_types(desk: Desk, *said: Any) -> list[str]:
         (a_fill("T-1", "4", "100"), a_fill("T-1", "4", "100")),
         (a_fill("T-1", "4", "100"), a_fill("T-1", "4", "100", exec_id="E-9")),
         (a_fill("T-1", "4", "100"), a_fill("T-1", None, None)),
-        (a_fill("T-1", "4", None), a_fill("T-1", "4", "100")),
         (a_fill(None, "4", "100", exec_id="E-1"), a_fill(None, "4", "100", exec_id="E-1")),
         (a_fill(None, "4", "100", ts_event=5), a_fill(None, "4", "100", ts_event=5)),
     ],
-    ids=["trade id", "another message", "nothing told", "price unknown", "exec id", "content"],
+    ids=["trade id", "another message", "nothing told", "exec id", "content"],
 )
 def test_the_same_fill_again_is_nothing(first: Any, again: Any):
     desk = a_desk(first)
@@ -200,6 +199,21 @@ def test_a_later_total_with_its_average_prices_all_of_it():
     desk.say(a_snapshot(_S.FILLED, cum_qty="10", avg_px="99"))
     assert figures(desk) == ("FILLED", "10", "99")
     assert desk.position().realized_pnl_gross == 0
+
+
+@pytest.mark.parametrize("later", [{}, {"exec_id": "E-7"}, {"ts_event": 50}])
+def test_a_trade_told_again_with_its_price_is_priced_once(later: dict[str, Any]):
+    """A stream often knows less than a list of fills."""
+    desk = a_desk(a_fill("T-1", "4", None), a_fill("T-2", "2", "103"))
+    assert figures(desk) == ("PARTIALLY_FILLED", "6", None)
+    priced = a_fill("T-1", "4", "100", **later)
+    assert new_types(desk, priced) == ["fill_corrected"]
+    assert figures(desk) == ("PARTIALLY_FILLED", "6", "101")
+    assert desk.position().realized_pnl_gross == 0
+    assert new_types(desk, priced, a_fill("T-1", "4", None)) == []
+    assert new_types(desk, a_bust("T-1")) == ["fill_busted"]
+    assert new_types(desk, priced) == []
+    assert figures(desk) == ("PARTIALLY_FILLED", "2", "103")
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,16 @@ def test_a_request_met_in_its_answer_first_is_recorded_and_stays_answered(
     assert desk.say(request_).outcome == "DUPLICATE"
 
 
+def test_a_replacement_refused_as_a_duplicate_is_no_second_order():
+    desk = after(NEW, told(_S.EXPIRED))
+    refused = a_report(_E.REJECTED, order_status=_S.NEW, client_order_id="P-1",
+                       orig_client_order_id="R-1", reason="DUPLICATE_ORDER")  # fmt: skip
+    desk.say(refused)
+    count = len(desk.log.records)
+    assert desk.say(refused).events == ()
+    assert len(desk.log.records) == count
+
+
 def test_a_cancel_under_the_id_of_an_accepted_replacement_is_disputed():
     desk = after(NEW)
     desk.say(a_report(_E.REPLACED, client_order_id="C-1", orig_client_order_id="R-1"))

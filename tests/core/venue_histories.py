@@ -4,6 +4,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from fillbook.core.reports import OrderReport
@@ -11,6 +12,8 @@ from fillbook.core.values import ExecType, OrderStatus, Side
 
 _E, _S = ExecType, OrderStatus
 _PXS = ["100", "101", "99.5", "100.25"]
+_POLLS = ["whole", "no average", "rest"]
+"""What a poll tells: quantities and average, no average, or only what is left."""
 
 
 def a_history(seed: int) -> list[OrderReport]:
@@ -27,11 +30,13 @@ def a_history(seed: int) -> list[OrderReport]:
         cum = total()
         value = sum((each[0] * each[1] for each in fills.values()), Decimal(0))
         number = len(told) + 1
+        poll = random.choice(_POLLS) if exec_type is None else "whole"
         told.append(
             OrderReport(
                 client_order_id="R-1", venue_order_id="V-1", instrument_id="SBER", side=Side.BUY,
-                exec_type=exec_type, order_status=status, order_qty=qty, cum_qty=cum,
-                avg_px=value / cum if cum else None, ts_event=1000 * number,
+                exec_type=exec_type, order_status=status, order_qty=qty,
+                cum_qty=None if poll == "rest" else cum, leaves_qty=max(qty - cum, Decimal(0)),
+                avg_px=value / cum if cum and poll == "whole" else None, ts_event=1000 * number,
                 exec_id=None if exec_type is None else f"E-{number}", **more,
             )
         )  # fmt: skip
@@ -67,9 +72,18 @@ def a_history(seed: int) -> list[OrderReport]:
 
 
 def an_arrival(history: list[OrderReport], seed: int) -> list[OrderReport]:
-    """Return *history* interleaved, delayed and repeated, as streams and polls deliver it."""
+    """Return *history* interleaved, delayed and repeated, as streams and polls deliver it.
+
+    Some of what is repeated is told without its prices: one channel knows less than the other.
+    """
     random = Random(seed)
-    arrived = history + random.sample(history, random.randint(0, len(history)))
+    again = random.sample(history, random.randint(0, len(history)))
+    arrived = history + [
+        evolve(each, last_px=None, avg_px=None)
+        if each.exec_type is _E.TRADE and random.random() < 0.3
+        else each
+        for each in again
+    ]
     random.shuffle(arrived)
     return arrived
 
