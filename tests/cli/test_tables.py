@@ -1,10 +1,13 @@
 """What a table shows of whatever it is given, and how it fits a terminal."""
 
+import os
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.cells import cell_len
 
 from cli.running import jsonl, run
 from fillbook.cli import tables
@@ -25,13 +28,11 @@ HELD = [
 def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Return what is shown on a terminal of some width, line by line."""
 
-    def shown(width: int, *table: object) -> list[str]:
-        def console(**options: object) -> Console:
-            return Console(**{"force_terminal": True, "width": width} | options, color_system=None)
-
-        monkeypatch.setattr("rich.console.Console", console)
-        tables.print_table("Held", *table)  # type: ignore[arg-type]
-        return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    def shown(width: int, *table: Any) -> list[str]:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
+        tables.print_table("Held", *table)
+        return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
 
     return shown
 
@@ -78,6 +79,16 @@ def test_a_terminal_too_narrow_for_everything_still_shows_everything(terminal):
     assert sorted(shown) == sorted("ETH/USDT-PERP" + "-7.4927492")
 
 
+@pytest.mark.parametrize("width", [1, 2, 7])
+def test_no_terminal_is_too_narrow(terminal, width: int):
+    columns = [("", "text"), ("order", "text"), ("qty", "number"), ("who", "text")]
+
+    lines = terminal(width, columns, [("", "R-1", "-10.5", "株式"), ("", "", "", "")])
+
+    shown = "".join("".join(lines).split())
+    assert all(sign in shown for sign in "R-110.5株式")
+
+
 def test_what_looks_like_markup_is_text(terminal):
     lines = terminal(80, [("order", "text"), ("instrument", "text")], [("a[/b]:x:", "[bold]X")])
 
@@ -88,6 +99,7 @@ def test_letters_of_any_script_count_as_wide_as_they_are(terminal):
     lines = terminal(30, [("who", "text"), ("qty", "number")], [("株式" * 12, "1"), ("Сбер", "2")])
 
     assert sum(line.count("株") for line in lines) == 12
+    assert max(cell_len(line) for line in lines) <= 30
     assert any(line.startswith("Сбер") for line in lines)
 
 

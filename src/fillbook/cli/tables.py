@@ -4,8 +4,12 @@ A terminal that is too narrow gets one blank between columns, then shorter fract
 (marked `…`), then texts on several lines; a number is broken only where nothing else is left.
 """
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Literal
+
+import click
 
 from fillbook.cli.common import visible
 
@@ -29,29 +33,53 @@ def print_table(
 
     What is in a cell is shown as it is, control characters as escapes: it may be the venue's words.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     cells = [[visible(str(cell)) for cell in row] for row in rows]
     if not cells:
         print(f"{title}: none")
         return
-    console = Console(highlight=False)
-    cells, widths, gap = _fitted(columns, cells, console.width if console.is_terminal else None)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=sum(widths) + gap * len(widths))
-    table = Table(
-        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False,
-        collapse_padding=True, show_edge=False, padding=(0, gap - 1),
-    )  # fmt: skip
-    for (heading, kind), width in zip(columns, widths, strict=True):
-        justify: Literal["left", "right"] = "left" if kind == "text" else "right"
-        table.add_column(heading, justify=justify, overflow="fold", width=width)
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    cells, widths, gap = _fitted(columns, cells, limit)
+    layout = [(kind, width) for (_, kind), width in zip(columns, widths, strict=True)]
+    if title:
+        click.secho(title, bold=True)  # where no terminal reads it is plain
+    for line in _lines([heading for heading, _ in columns], layout, gap):
+        click.secho(line, bold=True)
+    print(_rule() * (sum(widths) + gap * (len(widths) - 1)))
     for row in cells:
-        table.add_row(*map(Text, row))
-    console.print(table)
+        for line in _lines(row, layout, gap):
+            print(line)
+
+
+def _rule() -> str:
+    try:
+        "─".encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return "-"
+    return "─"
+
+
+def _lines(row: Sequence[str], layout: Sequence[tuple[Kind, int]], gap: int) -> Iterable[str]:
+    """Yield the lines of *row*: one, or as many as its longest cell needs."""
+    parts = [
+        _broken(cell, width) if _cells(cell) > width else [cell]
+        for cell, (_, width) in zip(row, layout, strict=True)
+    ]
+    for at in range(max(map(len, parts))):
+        line = []
+        for part, (kind, width) in zip(parts, layout, strict=True):
+            text = part[at] if at < len(part) else ""
+            padding = " " * (width - _cells(text))
+            line.append(text + padding if kind == "text" else padding + text)
+        yield (" " * gap).join(line).rstrip(" ")
+
+
+def _cells(text: str) -> int:
+    """Return how many cells of a terminal *text* takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # for most tables there is no need
+
+    return cell_len(text)
 
 
 def _shortened(amount: str, digits: int) -> str:
@@ -87,16 +115,12 @@ def _fitted(
     for floors in (words, *([min(width, floor) for width in words] for floor in _NARROW)):
         widths = _narrowed(widths, floors, room)
     widths = _narrowed(widths, [1] * len(widths), room)
-    broken = [[_broken(cell, width) for cell, width in zip(row, widths, strict=True)]
-              for row in tried]  # fmt: skip
-    return broken, widths, 1
+    return tried, widths, 1
 
 
 def _widths(rows: Iterable[Sequence[str]]) -> list[int]:
     """Return how many cells of a terminal the widest text of each column takes."""
-    from rich.cells import cell_len
-
-    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return [max(map(_cells, column)) for column in zip(*rows, strict=True)]
 
 
 def _narrowed(widths: list[int], floors: list[int], room: int) -> list[int]:
@@ -110,13 +134,15 @@ def _narrowed(widths: list[int], floors: list[int], room: int) -> list[int]:
     return widths
 
 
-def _broken(text: str, width: int) -> str:
-    """Return *text* on as many lines as it needs, broken after a blank or a sign where possible."""
-    if not text.isascii():  # the terminal's own cells count there
-        return text
+def _broken(text: str, width: int) -> list[str]:
+    """Return *text* in lines of at most *width*, broken after a blank or a sign where possible."""
+    if not text.isascii():
+        from rich.cells import chop_cells
+
+        return chop_cells(text, width)
     lines = []
     while len(text) > width:
         at = max(text.rfind(sign, 1, width + (sign == " ")) for sign in _BREAKS) + 1 or width
         lines.append(text[:at].rstrip(" "))
         text = text[at:]
-    return "\n".join([*lines, text])
+    return [*lines, text]
