@@ -70,3 +70,15 @@ def test_a_ledger_is_written_whole_with_every_stream_closed(tmp_path: Path):
     assert done.returncode == 0
     assert run("verify", "--ledger", tmp_path / "y.ledger").status == 0
     assert len(run("orders", "--ledger", tmp_path / "y.ledger", "--json").json) == 1
+
+
+def test_an_import_of_a_closed_standard_input_has_failed(tmp_path: Path):
+    command = f"{' '.join(COMMAND)} import - --ledger y.ledger <&-"
+
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, timeout=TIMEOUT_S, env=environment(), capture_output=True
+    )
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"fillbook: standard input is closed")
+    assert list(tmp_path.iterdir()) == []

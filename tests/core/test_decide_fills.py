@@ -1,6 +1,6 @@
 """Fills: what counts as one, when it is the same, what is inferred, and what takes its place."""
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, localcontext
 from typing import Any
 
 import pytest
@@ -55,10 +55,11 @@ def new_types(desk: Desk, *said: Any) -> list[str]:
         (a_fill("T-1", "4", "100"), a_fill("T-1", "4", "100")),
         (a_fill("T-1", "4", "100"), a_fill("T-1", "4", "100", exec_id="E-9")),
         (a_fill("T-1", "4", "100"), a_fill("T-1", None, None)),
+        (a_fill("T-1", "4", None), a_fill("T-1", "4", "100")),
         (a_fill(None, "4", "100", exec_id="E-1"), a_fill(None, "4", "100", exec_id="E-1")),
         (a_fill(None, "4", "100", ts_event=5), a_fill(None, "4", "100", ts_event=5)),
     ],
-    ids=["trade id", "another message", "nothing told", "exec id", "content"],
+    ids=["trade id", "another message", "nothing told", "price unknown", "exec id", "content"],
 )
 def test_the_same_fill_again_is_nothing(first: Any, again: Any):
     desk = a_desk(first)
@@ -194,26 +195,20 @@ def test_the_average_of_the_whole_prices_what_had_no_price():
     assert [str(fill.px) for fill in desk.order().fills.values()] == ["99", "105", "99"]
 
 
+def test_a_price_is_learned_in_exact_figures():
+    """Whatever the process's own decimal context is, and however long the figures are."""
+    qty = "1.2000000000000000001"
+    with localcontext(Context(prec=1, traps=[Inexact])):
+        desk = a_desk(a_snapshot(_S.PARTIALLY_FILLED, cum_qty=qty))
+        desk.say(a_snapshot(_S.PARTIALLY_FILLED, cum_qty=qty, avg_px="99"))
+        assert figures(desk) == ("PARTIALLY_FILLED", qty, "99")
+
+
 def test_a_later_total_with_its_average_prices_all_of_it():
     desk = a_desk(a_snapshot(_S.PARTIALLY_FILLED, cum_qty="4"))
     desk.say(a_snapshot(_S.FILLED, cum_qty="10", avg_px="99"))
     assert figures(desk) == ("FILLED", "10", "99")
     assert desk.position().realized_pnl_gross == 0
-
-
-@pytest.mark.parametrize("later", [{}, {"exec_id": "E-7"}, {"ts_event": 50}])
-def test_a_trade_told_again_with_its_price_is_priced_once(later: dict[str, Any]):
-    """A stream often knows less than a list of fills."""
-    desk = a_desk(a_fill("T-1", "4", None), a_fill("T-2", "2", "103"))
-    assert figures(desk) == ("PARTIALLY_FILLED", "6", None)
-    priced = a_fill("T-1", "4", "100", **later)
-    assert new_types(desk, priced) == ["fill_corrected"]
-    assert figures(desk) == ("PARTIALLY_FILLED", "6", "101")
-    assert desk.position().realized_pnl_gross == 0
-    assert new_types(desk, priced, a_fill("T-1", "4", None)) == []
-    assert new_types(desk, a_bust("T-1")) == ["fill_busted"]
-    assert new_types(desk, priced) == []
-    assert figures(desk) == ("PARTIALLY_FILLED", "2", "103")
 
 
 @pytest.mark.parametrize(
@@ -256,10 +251,20 @@ def test_a_filled_order_is_filled_for_what_it_asked():
         ({"leaves_qty": "4"}, "0"),
         ({"order_qty": "10"}, "0"),
         ({"order_qty": "10", "leaves_qty": "12"}, "0"),
+        ({"order_qty": "10", "leaves_qty": "0", "order_status": _S.NEW}, "0"),
         ({"order_qty": "10", "leaves_qty": "4", "cum_qty": "5"}, "5"),
         ({"order_qty": "10", "leaves_qty": "0", "order_status": _S.DONE_FOR_DAY}, "0"),
     ],
-    ids=["both", "nothing yet", "no quantity", "no rest", "too much left", "a total", "resting"],
+    ids=[
+        "both",
+        "nothing yet",
+        "no quantity",
+        "no rest",
+        "too much left",
+        "new",
+        "a total",
+        "resting",
+    ],
 )
 def test_a_poll_without_a_total_is_filled_for_what_is_not_left(poll: dict[str, Any], filled: str):
     desk = a_desk(a_snapshot(poll.pop("order_status", _S.PARTIALLY_FILLED), **poll))

@@ -62,6 +62,7 @@ def status_of(desk: Desk) -> OrderStatus:
         ((NEW, HALF, told(_S.CALCULATED)), _S.CALCULATED, 0),
         ((NEW, told(_S.DONE_FOR_DAY)), _S.DONE_FOR_DAY, 0),
         ((NEW, told(_S.DONE_FOR_DAY, leaves_qty="10")), _S.DONE_FOR_DAY, 10),
+        ((NEW, a_snapshot(_S.DONE_FOR_DAY, order_qty="12", leaves_qty="12")), _S.DONE_FOR_DAY, 10),
         ((NEW, a_snapshot(_S.UNKNOWN)), _S.UNKNOWN, 10),
         ((HALF,), _S.PARTIALLY_FILLED, 5),
         ((HALF, NEW), _S.PARTIALLY_FILLED, 5),
@@ -176,16 +177,6 @@ def test_a_request_met_in_its_answer_first_is_recorded_and_stays_answered(
     known = desk.order().requests["C-1"]
     assert (known.kind, known.orig_client_order_id, known.is_answered) == (kind, "R-1", True)
     assert desk.say(request_).outcome == "DUPLICATE"
-
-
-def test_a_replacement_refused_as_a_duplicate_is_no_second_order():
-    desk = after(NEW, told(_S.EXPIRED))
-    refused = a_report(_E.REJECTED, order_status=_S.NEW, client_order_id="P-1",
-                       orig_client_order_id="R-1", reason="DUPLICATE_ORDER")  # fmt: skip
-    desk.say(refused)
-    count = len(desk.log.records)
-    assert desk.say(refused).events == ()
-    assert len(desk.log.records) == count
 
 
 def test_a_cancel_under_the_id_of_an_accepted_replacement_is_disputed():

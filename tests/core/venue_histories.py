@@ -4,7 +4,6 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from attrs import evolve
 from hypothesis import strategies as st
 
 from fillbook.core.reports import OrderReport
@@ -72,18 +71,9 @@ def a_history(seed: int) -> list[OrderReport]:
 
 
 def an_arrival(history: list[OrderReport], seed: int) -> list[OrderReport]:
-    """Return *history* interleaved, delayed and repeated, as streams and polls deliver it.
-
-    Some of what is repeated is told without its prices: one channel knows less than the other.
-    """
+    """Return *history* interleaved, delayed and repeated, as streams and polls deliver it."""
     random = Random(seed)
-    again = random.sample(history, random.randint(0, len(history)))
-    arrived = history + [
-        evolve(each, last_px=None, avg_px=None)
-        if each.exec_type is _E.TRADE and random.random() < 0.3
-        else each
-        for each in again
-    ]
+    arrived = history + random.sample(history, random.randint(0, len(history)))
     random.shuffle(arrived)
     return arrived
 

@@ -68,6 +68,9 @@ def test_an_id_that_the_broker_might_cut_short_is_refused(
     ("terms", "is_refused"),
     [
         ({"order_qty": Decimal(5)}, False),
+        ({"order_qty": Decimal(5), "limit_px": Decimal(100)}, False),
+        ({"order_qty": Decimal(5), "limit_px": Decimal(101)}, True),
+        ({"order_qty": Decimal(5), "stop_px": Decimal(101)}, True),
         ({"order_qty": Decimal(10)}, True),
         ({"order_qty": Decimal(10), "limit_px": Decimal(101)}, True),
         ({"limit_px": Decimal(101)}, True),

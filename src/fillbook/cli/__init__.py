@@ -154,8 +154,9 @@ def _ready_streams() -> None:
     its number; a letter that the terminal's encoding lacks is written as an escape.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        name, mode = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))[number]
-        setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+        if number:  # what is not there cannot be read; what nobody reads can be written
+            name = ("stdout", "stderr")[number - 1]
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
     os.close(number)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -158,7 +158,7 @@ def _start_logging(_: click.Context, __: click.Parameter, form: str | None) -> N
 
 def as_json(value: object) -> str:
     """Return *value* as compact JSON: UTF-8's own letters where standard output can take them."""
-    is_narrow = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    is_narrow = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
     return json.dumps(value, ensure_ascii=is_narrow, separators=(", ", ": "))
 
 

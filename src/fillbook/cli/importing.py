@@ -177,7 +177,7 @@ def _tell_problems(file: str, result: ImportResult) -> None:
     more = tally.outcomes["SET_ASIDE"] + tally.outcomes["DISPUTED"] - len(tally.samples)
     if more > 0:
         note(f"{file}: {more} more; `fillbook tail` and --json list the reasons with their counts")
-    if result.refused:
+    if result.refused and tally.outcomes["SET_ASIDE"]:
         note(
             f"{file}: set aside for a wrong checksum or length: {result.refused}; if this is a copy"
             " that was edited or printed, import it again with `--checksum warn`: it believes them"

@@ -52,7 +52,7 @@ def print_table(
 
 def _rule() -> str:
     try:
-        "─".encode(sys.stdout.encoding)
+        "─".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         return "-"
     return "─"
@@ -120,7 +120,7 @@ def _fitted(
 
 def _widths(rows: Iterable[Sequence[str]]) -> list[int]:
     """Return how many cells of a terminal the widest text of each column takes."""
-    return [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    return [max(1, *map(_cells, column)) for column in zip(*rows, strict=True)]
 
 
 def _narrowed(widths: list[int], floors: list[int], room: int) -> list[int]:

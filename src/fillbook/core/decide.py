@@ -157,8 +157,6 @@ def _is_second_order(draft: Draft, report: OrderReport) -> bool:
         return False
     if report.client_order_id not in draft.order.client_order_ids:
         return False
-    if report.orig_client_order_id not in (None, report.client_order_id):
-        return False  # what was refused is a replacement of ours: only such a request names two ids
     now, ts = draft.now, report.ts_event
     if now.closed is OrderStatus.REJECTED and ts is not None and now.told.get("CLOSED") == ts:
         return False  # the order was met in this very rejection, told again

@@ -17,7 +17,7 @@ from fillbook.core.orders import Fill, Held
 from fillbook.core.reports import OrderReport
 from fillbook.core.values import ExecType, Flag
 
-__all__ = ["amend_fill", "apply_waiting", "price_fill", "waiting_for"]
+__all__ = ["amend_fill", "apply_waiting", "waiting_for"]
 
 _ZERO = Decimal(0)
 
@@ -157,16 +157,6 @@ def _apply_amendment(draft: Draft, fill_no: int, reference: str, amendment: Held
         exec_id=amendment.exec_id,
         ts_event=_time_of(draft, amendment),
     )
-
-
-def price_fill(draft: Draft, fill: Fill, px: Decimal) -> None:
-    """Give *fill*, booked without a price, the one (quote per base unit) that was told of it since.
-
-    Emits one `FillCorrected` that names the fill itself.
-    """
-    exec_id = None if draft.report is None else draft.report.exec_id
-    amendment = Held(exec_id, fill.qty, px, draft.ts_event)
-    _apply_amendment(draft, fill.fill_no, fill.trade_id, amendment)
 
 
 def _time_of(draft: Draft, amendment: Held) -> int | None:

@@ -8,7 +8,7 @@ what came before it and amends it is applied (`deciding_amendments`).
 import hashlib
 from decimal import Decimal
 
-from fillbook.core.deciding_amendments import apply_waiting, price_fill, waiting_for
+from fillbook.core.deciding_amendments import apply_waiting, waiting_for
 from fillbook.core.deciding_inferred import (
     INFERRED_PREFIX,
     px_from_average,
@@ -43,8 +43,6 @@ def book_trade(draft: Draft, report: OrderReport) -> bool:
             draft.dispute("FILL_DIFFERS", _told(identity, report.last_qty, report.last_px),
                           _told(known.trade_id, known.reported_qty, known.reported_px))  # fmt: skip
             return False
-        if known.px is None and report.last_px is not None and not known.is_busted:
-            price_fill(draft, known, report.last_px)
         _learn_fee(draft, known, report)
         return True
     if qty is None or qty <= 0 or known is not None:

@@ -38,7 +38,6 @@ __all__ = [
 _ZERO = Decimal(0)
 INFERRED_PREFIX = "inferred-"
 """What the ids of inferred fills begin with; the log refuses a second fill under one."""
-_WORKING = {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED}
 _BEFORE_FILLS = {ExecType.NEW, ExecType.PENDING_NEW, ExecType.TRIGGERED}
 
 
@@ -76,8 +75,8 @@ def close_gap(draft: Draft, report: OrderReport) -> None:
 def _implied_qty(draft: Draft, report: OrderReport) -> Decimal | None:
     """Return what a poll without a total says was filled, base units; None where it says nothing.
 
-    A filled order is filled for what it asked for.  One that works is filled for what is not left;
-    both figures must be the poll's own, ours may be those before a replacement it knows of.
+    A filled order is filled for what it asked for, one in part for what is not left of it; both
+    figures must be the poll's own, ours may be those before a replacement it knows of.
 
     Source: LeavesQty (tag 151) = OrderQty (38) - CumQty (14), FIX 4.4 volume 4.
     """
@@ -85,9 +84,9 @@ def _implied_qty(draft: Draft, report: OrderReport) -> Decimal | None:
         return None
     if report.order_status is OrderStatus.FILLED:
         return draft.now.order_qty
-    if report.order_status not in _WORKING or report.order_qty is None:
+    if report.order_status is not OrderStatus.PARTIALLY_FILLED or report.order_qty is None:
         return None
-    if report.leaves_qty is None or report.leaves_qty > report.order_qty:
+    if report.leaves_qty is None or report.leaves_qty >= report.order_qty:
         return None
     return EXACT.subtract(report.order_qty, report.leaves_qty)
 
@@ -179,7 +178,10 @@ def price_inferred(draft: Draft, claimed: Decimal, avg_px: Decimal | None) -> No
     if not unpriced_qty or avg_px is None or claimed != draft.now.cum_qty:
         return
     unpriced = [each for each in draft.inferred if each.px is None]
-    if sum((each.qty for each in unpriced), _ZERO) != unpriced_qty:
+    held = _ZERO
+    for each in unpriced:
+        held = EXACT.add(held, each.qty)
+    if held != unpriced_qty:
         return
     total = EXACT.multiply(claimed, avg_px)
     px = ROUNDED.divide(EXACT.subtract(total, draft.now.notional), unpriced_qty)

@@ -431,7 +431,9 @@ def _finish_day(draft: Draft, report: OrderReport) -> None:
     if left is None:
         keeps = draft.order.time_in_force in ("GTC", "GTD")
         left = now.leaves_qty() if keeps else Decimal(0)
-    now.finish_day(left if left is not None else Decimal(0), report.ts_event)
+    rest = now.leaves_qty()  # no more of an order is left for another day than is left of it
+    left = Decimal(0) if left is None else left if rest is None else min(left, rest)
+    now.finish_day(left, report.ts_event)
     draft.emit(OrderDoneForDay)
 
 

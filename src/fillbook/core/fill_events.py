@@ -125,7 +125,7 @@ class FillBusted(OrderEvent):
 
 @frozen(kw_only=True, eq=False, repr=False)
 class FillCorrected(OrderEvent):
-    """The venue put another quantity and price in a fill's place, or told a price it had not."""
+    """The venue put another quantity and price in a fill's place."""
 
     type: ClassVar[str] = "order.fill_corrected"
 

@@ -25,14 +25,22 @@ def refuse_if_halted(book: Book, command: SubmitOrder) -> None:
     )
 
 
-def refuse_replace_if_halted(book: Book, order: Order, order_qty: Decimal | None) -> None:
-    """Raise `TradingHalted` where a halt forbids a replacement that makes *order* of *order_qty*.
+def refuse_replace_if_halted(
+    book: Book,
+    order: Order,
+    order_qty: Decimal | None,
+    limit_px: Decimal | None,
+    stop_px: Decimal | None,
+) -> None:
+    """Raise `TradingHalted` where a halt forbids to give *order* these terms; None keeps one.
 
-    Allowed is what names a quantity, and less than the order has: the same at another price may
-    trade where the order did not.
+    Allowed is a smaller quantity at the order's own prices: at another it may trade where it did
+    not.
     """
     halt = book.control.halt_of(order.instrument_id)
-    if halt is not None and (order_qty is None or order_qty >= (order.standing.order_qty or 0)):
+    is_smaller = order_qty is not None and order_qty < (order.standing.order_qty or 0)
+    keeps = limit_px in (None, order.limit_px) and stop_px in (None, order.stop_px)
+    if halt is not None and not (is_smaller and keeps):
         raise_for = SubmitOrder(
             client_order_id="", instrument_id=order.instrument_id, side=order.side,
             order_type=order.order_type or "LIMIT", account_id=order.account_id,

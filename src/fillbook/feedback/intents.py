@@ -102,7 +102,8 @@ class Intents:
             raise OfflineRefused(self._why_offline())
         if order.standing.is_over():
             raise BadRequest(f"order {order.client_order_id} is {order.order_status} already")
-        refuse_replace_if_halted(work.book, order, terms.get("order_qty"))
+        wanted = [terms.get(each) for each in ("order_qty", "limit_px", "stop_px")]
+        refuse_replace_if_halted(work.book, order, *wanted)
         self._requests.replace(order, now, **terms)
 
     def _may_want(self) -> None:

@@ -55,7 +55,8 @@ class LastLook:
                 refuse_if_halted(self._tracker.book, command)
             elif isinstance(command, ReplaceOrder) and call.stream is not None:
                 order = self._tracker.book.order(call.stream)
-                refuse_replace_if_halted(self._tracker.book, order, command.order_qty)
+                terms = command.order_qty, command.limit_px, command.stop_px
+                refuse_replace_if_halted(self._tracker.book, order, *terms)
         except TradingHalted as exc:
             return str(exc)
         return None

@@ -140,6 +140,8 @@ def _name(file: str) -> str:
 @contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:
+            raise BadInput("standard input is closed", "name a file, or feed it one")
         yield sys.stdin.buffer
         return
     try:

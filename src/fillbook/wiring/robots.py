@@ -47,8 +47,8 @@ def open_robot(
 
     if broker is not None and not hasattr(broker, "capabilities"):
         raise TypeError(
-            f"broker is {broker!r}: a client of your own trades as ClientBroker(client), and the "
-            "paper exchange as PaperBroker()"
+            f"broker is a {type(broker).__name__}: a client of your own trades as "
+            "ClientBroker(client), and the paper exchange as PaperBroker()"
         )
     log = open_log(ledger, durability=durability, robot=name)
     try:
