@@ -157,7 +157,8 @@ def test_a_callback_ends_only_its_own_turn(ledger: str, exc: BaseException):
         robot.on_event(told.append)
         robot.submit(NewOrder.market("SBER", "BUY", 10)).wait(20)
 
-    assert told[-1].type == "robot.stopped"
+    heard = [event.type for event in told]  # a late turn may fail, and say so, after the stop
+    assert "robot.stopped" in heard
     assert "callback.failed" in types(ledger)
 
 
