@@ -20,6 +20,9 @@ from fillbook.errors import BadRequest, LedgerInUse, NotOverYet, RobotClosed, Tr
 from fillbook.feedback.settings import SECOND
 from fillbook.wiring.books import reducer_fingerprint
 
+NOTHING: Any = None
+"""What a computation that went wrong hands over as a name or a price."""
+
 QUICK = Settings(poll_ns=SECOND // 2, call_timeout_ns=SECOND // 2, ask_again_ns=SECOND // 20)
 
 
@@ -242,11 +245,11 @@ def test_a_robot_that_ended_in_order_left_a_snapshot(ledger: str):
         (lambda: NewOrder.market("SBER", "BUY", 1, partial_fills="SOMETIMES"), "SOMETIMES"),
         (lambda: NewOrder.market("", "BUY", 1), "instrument_id is empty"),
         (lambda: NewOrder.market("A\nB", "BUY", 1), "instrument_id .* control character"),
-        (lambda: NewOrder.market(None, "BUY", 1), "instrument_id is None"),  # type: ignore[arg-type]
+        (lambda: NewOrder.market(NOTHING, "BUY", 1), "instrument_id is None"),
         (lambda: NewOrder.market("SBER", "BUY", 1, account_id="a" * 257), "account_id .* longer"),
         (lambda: NewOrder.market("SBER", "BUY", 1, client_order_id=7), "client_order_id is 7"),
-        (lambda: NewOrder.limit("SBER", "BUY", 1, None), "needs a limit_px"),  # type: ignore[arg-type]
-        (lambda: NewOrder.stop("SBER", "BUY", 1, None), "needs a stop_px"),  # type: ignore[arg-type]
+        (lambda: NewOrder.limit("SBER", "BUY", 1, NOTHING), "needs a limit_px"),
+        (lambda: NewOrder.stop("SBER", "BUY", 1, NOTHING), "needs a stop_px"),
         (
             lambda: NewOrder.market("SBER", "BUY", 1, time_in_force="GTD", expire_time="noon"),
             "expire_time is 'noon'",
@@ -275,8 +278,10 @@ def test_what_cannot_be_meant_is_refused(wrong: Any, words: str):
 
 
 def test_a_client_that_is_no_broker_is_told_how_to_become_one(tmp_path: Path):
+    client: Any = object()
+
     with pytest.raises(TypeError, match=r"ClientBroker\(client\)"):
-        Robot.open(str(tmp_path / "x.ledger"), broker=object())  # type: ignore[arg-type]
+        Robot.open(str(tmp_path / "x.ledger"), broker=client)
 
     assert list(tmp_path.iterdir()) == []
 

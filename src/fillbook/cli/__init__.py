@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 
 import click
 
@@ -156,7 +156,8 @@ def _ready_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         if number:  # what is not there cannot be read; what nobody reads can be written
             name = ("stdout", "stderr")[number - 1]
-            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
+            null = TextIOWrapper(BufferedWriter(FileIO(number, "w", closefd=False)))
+            setattr(sys, name, null)
     os.close(number)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

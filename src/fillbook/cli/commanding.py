@@ -115,7 +115,7 @@ def cancel_all_command(
         if queued:
             print(f"{_count(queued, 'order')} taken back that waited for the line")
     for each in result["not_canceled"]:
-        click.echo(f"fillbook: {each['order']}: not canceled: {each['problem']}", err=True)
+        note(f"{each['order']}: not canceled: {each['problem']}")
     return 1 if result["not_canceled"] else 0
 
 
